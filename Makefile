@@ -1,0 +1,52 @@
+# RouteIQ Appliance. `make` lists the verbs; every verb creates .venv on first use.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := signing vendor images router appliance
+# One cache for pip beside the pool: what the environments fetched is not fetched again for the bundle.
+export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+umask := umask 022
+
+.PHONY: help venv lock fetch bundle demo test lint bench clean
+
+help: $(VENV)/.ready ## List the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+venv: $(VENV)/.ready ## Create .venv with the pinned build tools (every verb does this first)
+
+$(VENV)/.ready: vendor/locks/build.txt $(PACKAGES:%=%/pyproject.toml)
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON=" >&2; exit 1; }
+	@echo "installing the pinned build tools into $(VENV) (vendor/locks/build.txt)" >&2
+	@mkdir -p build
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r vendor/locks/build.txt >&2
+	@$(BIN)/pip install --quiet --no-deps --no-index --no-build-isolation $(PACKAGES:%=-e ./%) >&2
+	@touch $@
+
+lock: $(VENV)/.ready ## Renew the locks and show what moved
+	@$(BIN)/routeiq vendor lock
+
+fetch: $(VENV)/.ready ## Fill the pool with everything that the locks name
+	@$(BIN)/routeiq vendor fetch
+
+bundle: $(VENV)/.ready ## Build the signed bundle into dist/ (KEY=FILE, STRICT=1, OFFLINE=1)
+	@$(BIN)/routeiq vendor fetch
+	@$(BIN)/routeiq bundle create
+
+demo: $(VENV)/.ready ## A real LLM behind the gateway in a sealed namespace (CHECK=1: exit after the check)
+	@$(BIN)/python -m routeiq_appliance.demo
+
+test: $(VENV)/.ready ## Lint, types, unit and end-to-end tests on real components
+	@$(BIN)/nox -s lint unit e2e
+
+lint: $(VENV)/.ready ## ruff, mypy, import-linter
+	@$(BIN)/nox -s lint
+
+bench: $(VENV)/.ready ## Side-by-side measurements (benchmarks/README.md)
+	@$(BIN)/nox -s bench
+
+clean: ## Remove dist/ and build/ but for the pool
+	@rm -rf dist $(filter-out build/pool build/cache,$(wildcard build/*))

@@ -1,0 +1,1 @@
+"""The `routeiq` command: thin verbs over every folder. Start at `main`."""
