@@ -1,0 +1,158 @@
+"""`Router`: one loaded artifact with its embedder; ranks candidates for a prompt.
+
+Everything is loaded from bytes whose signature and format the caller has checked. A prompt never fails a
+decision: what cannot be judged (blank, or the embedder fails on it) leaves the declared order, and says so.
+Immutable after loading and thread-safe: swap the whole object to change the artifact.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from routeiq_router.artifact import Artifact, parse_artifact
+from routeiq_router.decide import Candidate, Ranked, rank
+from routeiq_router.embedder import TRUNCATION, Embedder
+from routeiq_router.errors import RouterError
+from routeiq_router.limits import DEFAULT_LIMITS, Limits
+from routeiq_router.strategies.interface import FloatArray, Inputs
+from routeiq_router.strategies.registry import strategy
+from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, surface_features
+
+__all__ = ["Decision", "Router"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which model group answers, and everything it was decided on."""
+
+    group: str
+    score: float | None
+    """Quality minus weighted cost of the chosen group; None when the declared order decided."""
+    ranking: tuple[Ranked, ...]
+    """All candidates, best first; the chosen one is `ranking[0]`, the next fallback `ranking[1]`."""
+    strategy: str
+    artifact_digest: str
+    cost_weight: float
+    reason: str
+    duration_seconds: float
+
+
+class Router:
+    """See the module. `models`, `strategy`, `name` and `digest` describe the artifact."""
+
+    def __init__(self, artifact: Artifact, embedder: Embedder, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        _check_fit(artifact, embedder)
+        self.artifact = artifact
+        self.name = artifact.name
+        self.digest = artifact.digest
+        self.strategy = artifact.strategy
+        self.models = artifact.models
+        self.embedder = embedder
+        self._limits = limits
+        self._predictor = strategy(artifact.strategy).load(
+            artifact.params,
+            artifact.weights,
+            models=len(artifact.models),
+            dimension=embedder.dimension,
+            surface=SURFACE_SIZE,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        artifact_files: Mapping[str, bytes],
+        embedder_files: Mapping[str, bytes],
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> "Router":
+        """Load from verified bytes (name to content).
+
+        `artifact_files`: `router.json`, `weights.safetensors`; `embedder_files`: `tokenizer.json`,
+        `onnx/model_int8.onnx`; other names are ignored.
+        Raises `RouterError` when a file is missing or wrong, or the two do not fit.
+        """
+        artifact = parse_artifact(artifact_files, limits)
+        return cls(artifact, Embedder.load(embedder_files, limits=limits), limits=limits)
+
+    def predict(self, prompt: str) -> dict[str, float]:
+        """Return the predicted quality, 0..1, of each model of the artifact on this prompt."""
+        vector = self.embedder.embed(prompt)
+        qualities = self.predict_many(vector[None, :], surface_features(prompt, self._limits)[None, :])[0]
+        return dict(zip(self.models, (float(value) for value in qualities), strict=True))
+
+    def predict_many(self, embeddings: FloatArray, surface: FloatArray) -> FloatArray:
+        """Return the qualities [n, models] of prompts embedded before ([n, dimension], [n, SURFACE_SIZE])."""
+        qualities: FloatArray = np.clip(self._predictor.predict(Inputs(embeddings, surface)), 0, 1)
+        return qualities
+
+    def check_models(self, model_map: Mapping[str, str]) -> None:
+        """Raise `RouterError` unless every group (key) is mapped to a model of the artifact (value)."""
+        for group, model in model_map.items():
+            if model not in self.models:
+                raise RouterError(
+                    f"{group}: artifact {self.name!r} knows no model {model!r}",
+                    subject=group,
+                    hint=f"map it to one of: {', '.join(self.models)}",
+                )
+
+    def rank(
+        self,
+        prompt: str,
+        candidates: Mapping[str, str],
+        cost_weight: float = 0.0,
+        *,
+        costs: Mapping[str, float] | None = None,
+    ) -> Decision:
+        """Rank model groups for a prompt; blocks for some milliseconds, so call it from an executor.
+
+        `candidates` maps each group, in declared order, to the artifact's model that stands for it; `costs`
+        gives a group's unit cost where it differs from that model's in the artifact. `cost_weight` is the
+        quality that one would give up to go from the dearest candidate to a free one. Raises `RouterError`
+        for a wrong configuration (unknown model, no candidate), never for a prompt.
+        """
+        started = time.perf_counter()
+        self.check_models(candidates)
+        entries = [
+            Candidate(group, model, (costs or {}).get(group, self.artifact.costs[model]))
+            for group, model in candidates.items()
+        ]
+        quality, reason = self._judge(prompt)
+        ranking = rank(entries, quality, cost_weight=cost_weight)
+        return Decision(
+            group=ranking[0].group,
+            score=ranking[0].score,
+            ranking=ranking,
+            strategy=self.strategy,
+            artifact_digest=self.digest,
+            cost_weight=cost_weight,
+            reason=reason,
+            duration_seconds=time.perf_counter() - started,
+        )
+
+    def _judge(self, prompt: str) -> tuple[dict[str, float] | None, str]:
+        if is_blank(prompt):
+            return None, "declared order: the prompt has no text to judge"
+        try:
+            return self.predict(prompt), "highest quality minus weighted cost"
+        except RouterError as error:
+            return None, f"declared order: {error}"
+
+
+def _check_fit(artifact: Artifact, embedder: Embedder) -> None:
+    wanted, retrain = artifact.embedder, "train the artifact again with this embedder: `routeiq router train`"
+    if wanted.digest != embedder.digest or wanted.dimension != embedder.dimension:
+        raise RouterError(
+            f"router.json: was trained with embedder {wanted.digest[:23]}… ({wanted.dimension} numbers), "
+            f"this one is {embedder.digest[:23]}… ({embedder.dimension})",
+            subject="router.json",
+            hint=retrain,
+        )
+    if wanted.truncation != TRUNCATION or artifact.surface != SURFACE:
+        raise RouterError(
+            f"router.json: was trained with text rules {wanted.truncation}, {artifact.surface}; "
+            f"this release has {TRUNCATION}, {SURFACE}",
+            subject="router.json",
+            hint=retrain,
+        )

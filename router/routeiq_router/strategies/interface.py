@@ -1,0 +1,133 @@
+"""What a routing strategy is: it learns per-model quality from measured prompts, and predicts it with numpy.
+
+A strategy decides how quality is predicted, nothing else: trade-offs with cost are `decide.py`'s, files
+`artifact.py`'s, which prompts it may see `training/`'s. `fit` may import scikit-learn inside the function;
+`load` and what it returns must not. Siblings never import each other (an ensemble goes through the registry).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routeiq_router.errors import RouterError
+
+__all__ = [
+    "Arrays",
+    "CrossPredict",
+    "FloatArray",
+    "Inputs",
+    "Params",
+    "Predictor",
+    "Strategy",
+    "best_of",
+    "need",
+    "number",
+    "squared_error",
+]
+
+FloatArray = NDArray[np.float32]
+Arrays = Mapping[str, NDArray[Any]]
+Params = Mapping[str, Any]
+"""Hyperparameters: JSON values; kept in `router.json`."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Prompts as a strategy sees them."""
+
+    embeddings: FloatArray
+    """[n, dimension], unit length."""
+    surface: FloatArray
+    """[n, text.SURFACE_SIZE]."""
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def take(self, rows: NDArray[np.intp]) -> "Inputs":
+        """Return the prompts at `rows`."""
+        return Inputs(self.embeddings[rows], self.surface[rows])
+
+
+class Predictor(Protocol):
+    """A fitted strategy. Stateless after construction, so safe from several threads."""
+
+    def predict(self, inputs: Inputs) -> FloatArray:
+        """Return the quality of each model per prompt, [n, models], 0..1."""
+
+
+CrossPredict = Callable[["Strategy", Params], FloatArray]
+"""Cross-validated predictions [n, models] of a strategy with these parameters on the training prompts."""
+
+
+class Strategy(Protocol):
+    """One way to predict quality."""
+
+    name: str
+    summary: str
+    needs: str
+    """What a prompt must have, for `routeiq router strategies`."""
+
+    def select(self, cross_predict: CrossPredict, scores: FloatArray) -> Params:
+        """Choose hyperparameters by cross-validation; `scores` is [n, models], NaN where not measured."""
+
+    def fit(self, inputs: Inputs, scores: FloatArray, params: Params, *, seed: int) -> Arrays:
+        """Learn; return the arrays that `load` needs. `scores` has NaN where a model was not measured."""
+
+    def load(
+        self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
+    ) -> Predictor:
+        """Check names, shapes and types of `weights` and return the predictor; raises `RouterError`."""
+
+
+def squared_error(predicted: FloatArray, scores: FloatArray) -> float:
+    """Return the mean over models of the mean squared error over the prompts where a model was measured."""
+    measured = ~np.isnan(scores)
+    errors = np.where(measured, (predicted.astype(np.float64) - np.nan_to_num(scores)) ** 2, 0.0)
+    return float(np.mean(errors.sum(axis=0) / np.maximum(measured.sum(axis=0), 1)))
+
+
+def best_of(
+    strategy: Strategy, grid: Sequence[Params], cross_predict: CrossPredict, scores: FloatArray
+) -> Params:
+    """Return the entry of `grid` with the smallest cross-validated squared error; the first among equals.
+
+    Squared error, not the routing gain itself, decides: the gain is too noisy over a few thousand prompts to
+    choose by, and choosing by it would be choosing noise.
+    """
+    return min(grid, key=lambda params: round(squared_error(cross_predict(strategy, params), scores), 9))
+
+
+def need(weights: Arrays, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """Return array `name`; raises `RouterError` unless type and shape (None: any) fit and all is finite."""
+    array = weights.get(name)
+    if array is None:
+        raise RouterError(f"weights.safetensors: tensor {name!r} is missing", subject="weights.safetensors")
+    fits = len(array.shape) == len(shape) and all(
+        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        wanted = "x".join("any" if size is None else str(size) for size in shape)
+        raise RouterError(
+            f"weights.safetensors: tensor {name!r} is {array.dtype} {'x'.join(map(str, array.shape))}, "
+            f"want {np.dtype(dtype)} {wanted}",
+            subject="weights.safetensors",
+        )
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise RouterError(
+            f"weights.safetensors: tensor {name!r} is not finite", subject="weights.safetensors"
+        )
+    return array
+
+
+def number(params: Params, name: str, low: float, high: float) -> float:
+    """Return the number `name` of `params`; raises `RouterError` when it is missing or not in `low..high`."""
+    value = params.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise RouterError(
+            f"router.json: parameter {name!r} is {value!r:.60}, want a number from {low:g} to {high:g}",
+            subject="router.json",
+        )
+    return value

@@ -1,0 +1,28 @@
+"""Finds strategies by file name, importing only the one that was asked for."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from routeiq_router.errors import RouterError
+from routeiq_router.strategies.interface import Strategy
+
+__all__ = ["strategy", "strategy_names"]
+
+_PACKAGE = "routeiq_router.strategies"
+_NOT_STRATEGIES = {"interface", "registry"}
+
+
+def strategy_names() -> list[str]:
+    """Return the names of all strategies, sorted: one per file beside this one."""
+    found = pkgutil.iter_modules([str(Path(__file__).parent)])
+    return sorted(module.name for module in found if module.name not in _NOT_STRATEGIES)
+
+
+def strategy(name: str) -> Strategy:
+    """Return the strategy called `name`; raises `RouterError` when there is none."""
+    names = strategy_names()
+    if name not in names:
+        raise RouterError(f"{name[:80]}: no such strategy", subject=name, hint=f"one of: {', '.join(names)}")
+    found: Strategy = importlib.import_module(f"{_PACKAGE}.{name}").STRATEGY
+    return found

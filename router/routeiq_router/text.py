@@ -1,0 +1,81 @@
+"""What the router looks at in a prompt before any model does: its identity, its ends, its surface.
+
+Pure functions. The truncation rule and the surface features are part of what an artifact was trained on,
+so each has a version name that artifacts record and loading compares.
+"""
+
+import hashlib
+import re
+import unicodedata
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routeiq_router.limits import DEFAULT_LIMITS, Limits
+
+__all__ = [
+    "SURFACE",
+    "SURFACE_SIZE",
+    "clip_text",
+    "is_blank",
+    "prompt_digest",
+    "prompt_key",
+    "surface_features",
+]
+
+SURFACE = "surface/v1"
+"""Names the list of features below; a change of any of them is a new name."""
+
+_PATTERNS = (
+    re.compile(r"(?m)^\s*(?:\(?[A-Ea-e][).:])\s"),  # options of a multiple-choice question, one a line
+    re.compile(r"\b(?:[A-E]\))|\([A-E]\)"),  # options inline
+    re.compile(r"\bdef |\bclass |\breturn\b|\bimport |[{};]\s*$|```", re.MULTILINE),  # program text
+    re.compile(r">>>|\bassert\b|\bfunction\b|\bPython\b", re.IGNORECASE),  # a programming task
+    re.compile(r"\\[a-zA-Z]+|\$[^$]+\$"),  # LaTeX
+    re.compile(r"\d"),
+    re.compile(r"[=+*/^<>]"),
+    re.compile(r"\?"),
+    re.compile(r"\n"),
+    re.compile(r"^(?:who|what|when|where|which|why|how)\b", re.IGNORECASE),
+    re.compile(r"\?\s*$"),
+    re.compile(r"^[a-z]"),  # lower-case start: typed into a search box
+)
+SURFACE_SIZE = 3 + 2 * len(_PATTERNS)
+
+
+def prompt_key(prompt: str) -> str:
+    """Return the hex SHA-256 of the prompt as it is: the cache's key."""
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def prompt_digest(prompt: str) -> bytes:
+    """Return the SHA-256 of the prompt's normal form (NFKC, case folded, white space collapsed).
+
+    Near-copies of one prompt share it, so a split by this digest keeps them on one side.
+    """
+    normal = " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
+    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()
+
+
+def is_blank(prompt: str) -> bool:
+    """Tell whether the prompt has nothing to judge: no letter and no digit."""
+    return not any(character.isalnum() for character in prompt)
+
+
+def clip_text(prompt: str, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Return the prompt's head and tail, without what the tokenizer cannot take (lone surrogates, NUL)."""
+    head, tail = limits.prompt_chars_head, limits.prompt_chars_tail
+    if len(prompt) > head + tail:
+        prompt = f"{prompt[:head]} {prompt[-tail:]}"
+    return prompt.encode("utf-8", "ignore").decode("utf-8").replace("\0", " ")
+
+
+def surface_features(prompt: str, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.float32]:
+    """Return `SURFACE_SIZE` numbers of order one: lengths (log), and per pattern presence and density."""
+    text = clip_text(prompt, limits)
+    length, words = len(prompt), text.count(" ") + 1
+    values = [np.log1p(length) / 10, np.log1p(words) / 10, min(len(text) / words, 20) / 20]
+    for pattern in _PATTERNS:
+        hits = sum(1 for _ in pattern.finditer(text))
+        values += [float(hits > 0), np.log1p(hits) / 5]
+    return np.asarray(values, dtype=np.float32)
