@@ -1,0 +1,170 @@
+"""Turns all-MiniLM-L6-v2 from safetensors into one ONNX graph, and that graph into int8.
+
+A script of its own: it runs with the interpreter of `build/venvs/export` (`locks/export.txt`: torch,
+sentence-transformers, onnx), imports nothing of ours, and is named by its digest in what it makes
+(`cache.py`). It decides how the graph looks and whether it is good enough; where the files come from and
+go to is `run.py`'s.
+
+1. load the folder with sentence-transformers, offline, on one thread;
+2. wrap encoder, mean pooling and L2 normalisation into one module and trace it (`dynamo=False`: the
+   dynamo exporter embeds folder paths, and the same bytes must come out of any folder);
+3. quantise the weights to int8, one scale per channel (a scale per tensor costs a tenth of the accuracy);
+4. compare both with sentence-transformers on a fixed set of texts and refuse what is outside the limits.
+
+Usage: exporter.py MODEL_DIR OUT_DIR
+Writes OUT_DIR/onnx/model.onnx, OUT_DIR/onnx/model_int8.onnx and OUT_DIR/parity.json. The graph takes
+`input_ids` and `attention_mask` (int64, [batch, tokens]) and gives `embedding` (float32, [batch, 384]).
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+# Read by the libraries when they are imported, so before any of them: no look-up on a hub, no telemetry, one thread.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    ORT_DISABLE_TELEMETRY="1",
+    TOKENIZERS_PARALLELISM="false",
+    OMP_NUM_THREADS="1",
+    CUDA_VISIBLE_DEVICES="",
+)
+
+OPSET = 17
+MAX_TOKENS = 256
+FP32_MAX_ABS_DIFF = 1e-4
+INT8_MIN_MEAN_COSINE = 0.99
+
+# One token to beyond the cut at 256, several scripts, code, and the two texts that differ in one word.
+PARITY_TEXTS = (
+    "hi",
+    "What is the capital of France?",
+    "What is the capital of Norway?",
+    "Write a Python function that returns the n-th Fibonacci number without recursion.",
+    "def add(a: int, b: int) -> int:\n    return a + b\n\nassert add(2, 3) == 5",
+    "Prove that the square root of two is irrational, step by step.",
+    "Summarise the following contract clause in plain language: the lessee shall indemnify the lessor.",
+    "Ein Zug fährt um 8 Uhr in Hamburg ab und braucht drei Stunden bis Berlin. Wann kommt er an?",
+    "请把这句话翻译成英文：今天天气很好。",
+    "SELECT name, COUNT(*) FROM orders GROUP BY name HAVING COUNT(*) > 3;",
+    '{"role": "user", "content": "return only JSON"}',
+    "A patient presents with fever, cough and night sweats. List five possible causes, likeliest first.",
+    "If 3x + 7 = 22, what is x? Show your work and check the answer.",
+    "Once upon a time a small robot was afraid of the dark, so it learned to build lamps.",
+    " ".join(f"Sentence {number} of a long prompt about trains, tides and taxes." for number in range(12)),
+    " ".join(f"Paragraph {number} goes on well beyond what the model reads at once." for number in range(60)),
+)
+
+
+def _load(model_dir: Path) -> Any:
+    import torch  # noqa: PLC0415 - only in the export environment
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = SentenceTransformer(
+        str(model_dir), device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
+    )
+    model.max_seq_length = MAX_TOKENS
+    return model.eval()
+
+
+def _export(model: Any, out: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    encoder = model[0].auto_model
+
+    class Embedder(torch.nn.Module):  # type: ignore[misc]
+        """Encoder, mean pooling over the unmasked tokens, L2 normalisation."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            # A float mask of four dimensions is used as it is: the library's own mask code is not traceable.
+            bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * torch.finfo(torch.float32).min
+            hidden = self.encoder.embeddings(input_ids=input_ids, token_type_ids=torch.zeros_like(input_ids))
+            for layer in self.encoder.encoder.layer:
+                hidden = layer(hidden, bias)
+                hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+            weight = attention_mask[:, :, None].to(hidden.dtype)
+            mean = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
+            return torch.nn.functional.normalize(mean, p=2.0, dim=1)
+
+    example = model.preprocess(["an example of several tokens", "short"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        torch.onnx.export(
+            Embedder().eval(),
+            (example["input_ids"], example["attention_mask"]),
+            str(out),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["embedding"],
+            dynamic_axes={
+                "input_ids": {0: "batch", 1: "tokens"},
+                "attention_mask": {0: "batch", 1: "tokens"},
+                "embedding": {0: "batch"},
+            },
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def _quantise(source: Path, out: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
+
+    quantize_dynamic(str(source), str(out), weight_type=QuantType.QInt8, per_channel=True)
+
+
+def _embed(path: Path, model: Any) -> Any:
+    import numpy as np  # noqa: PLC0415
+    import onnxruntime as ort  # noqa: PLC0415
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rows = []
+    for text in PARITY_TEXTS:
+        tokens = model.preprocess([text])
+        feed = {name: tokens[name].numpy().astype(np.int64) for name in ("input_ids", "attention_mask")}
+        rows.append(session.run(["embedding"], feed)[0][0])
+    return np.stack(rows)
+
+
+def _parity(model: Any, fp32: Path, int8: Path) -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415
+
+    # One text at a time, as the gateway does it: padding changes the last digits.
+    truth = np.stack([model.encode(text, normalize_embeddings=True) for text in PARITY_TEXTS])
+    cosine = (_embed(int8, model) * truth).sum(axis=1)
+    return {
+        "texts": len(PARITY_TEXTS),
+        "fp32_max_abs_diff": float(np.abs(_embed(fp32, model) - truth).max()),
+        "int8_mean_cosine": float(cosine.mean()),
+        "int8_min_cosine": float(cosine.min()),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Export, compare and record; 0 when both graphs are within the limits, 1 otherwise, 2 on wrong usage."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: exporter.py MODEL_DIR OUT_DIR\n")
+        return 2
+    model_dir, out = (Path(argument) for argument in arguments)
+    fp32, int8 = out / "onnx" / "model.onnx", out / "onnx" / "model_int8.onnx"
+    model = _load(model_dir)
+    _export(model, fp32)
+    _quantise(fp32, int8)
+    parity = _parity(model, fp32, int8)
+    (out / "parity.json").write_text(json.dumps(parity, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if parity["fp32_max_abs_diff"] >= FP32_MAX_ABS_DIFF or parity["int8_mean_cosine"] < INT8_MIN_MEAN_COSINE:
+        sys.stderr.write(f"the exported graph differs from sentence-transformers: {json.dumps(parity)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
