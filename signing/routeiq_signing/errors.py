@@ -1,9 +1,25 @@
 """The errors of every component of RouteIQ share one base, so that a command can show any of them.
 
 A message says what happened, to what, and what to do next; lower case, the file first.
+
+    RouteIQError
+    └── SigningError
+        ├── KeyFileError         a key file or passphrase
+        ├── DocumentError        JSON or a manifest that breaks its rules
+        ├── FormatError          a model file that is not on the allowlist
+        └── VerificationError    a check of a signed thing said no
 """
 
-__all__ = ["RouteIQError"]
+from __future__ import annotations
+
+__all__ = [
+    "DocumentError",
+    "FormatError",
+    "KeyFileError",
+    "RouteIQError",
+    "SigningError",
+    "VerificationError",
+]
 
 
 class RouteIQError(Exception):
@@ -16,3 +32,29 @@ class RouteIQError(Exception):
         super().__init__(message)
         self.subject = subject
         self.hint = hint
+
+
+class SigningError(RouteIQError):
+    """Base of this package's errors."""
+
+
+class KeyFileError(SigningError):
+    """A key file cannot be read, written or opened with this passphrase."""
+
+
+class DocumentError(SigningError):
+    """A document is not the strict JSON, or not the manifest, that it must be."""
+
+
+class FormatError(SigningError):
+    """A file of a model is of no allowed format."""
+
+
+class VerificationError(SigningError):
+    """A signed thing was refused; `step` is the number of the check that refused it."""
+
+    def __init__(
+        self, message: str, *, step: int = 0, subject: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, subject=subject, hint=hint)
+        self.step = step

@@ -1,0 +1,51 @@
+"""Reading and writing single files safely: capped reads, no symlinks followed, whole files or none written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from routeiq_signing.errors import SigningError
+
+__all__ = ["read_capped", "write_atomic"]
+
+
+def read_capped(path: Path, limit: int) -> bytes:
+    """Return the bytes of the regular file at `path`, at most `limit`; raises `SigningError` otherwise."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise SigningError(f"{path}: {error.strerror}", subject=str(path)) from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SigningError(f"{path}: not a regular file", subject=str(path))
+        raw = file.read(limit + 1)
+    if len(raw) > limit:
+        raise SigningError(f"{path}: more than the {limit} bytes allowed", subject=str(path))
+    return raw
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
+    """Write `data` beside `path`, sync, and move it there; a reader sees the old file or the new one.
+
+    With `replace` false an existing file is refused with `SigningError`, also when it appears meanwhile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        if replace:
+            beside.replace(path)
+        else:
+            os.link(beside, path)
+    except FileExistsError:
+        raise SigningError(f"{path}: exists already", subject=str(path), hint="name another file") from None
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,139 @@
+"""ECDSA P-256 keys: made, kept encrypted (PKCS#8), named by `keyid`, and used over SHA-256.
+
+Signatures are deterministic (RFC 6979), so the same key over the same bytes gives the same tar. The adapter to
+`cryptography`; its errors end here. Passphrases arrive as bytes and are never logged.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from routeiq_signing.errors import KeyFileError
+from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.limits import LIMITS
+
+__all__ = [
+    "DevelopmentKey",
+    "PrivateKey",
+    "PublicKey",
+    "ensure_development_key",
+    "generate_key_files",
+    "load_private_key",
+    "load_public_key",
+]
+
+
+class PublicKey:
+    """A P-256 public key; `keyid` is the hex SHA-256 of its DER SubjectPublicKeyInfo."""
+
+    def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
+        self._key = key
+        self.der = key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self.pem = key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self.keyid = hashlib.sha256(self.der).hexdigest()
+
+    @classmethod
+    def from_pem(cls, pem: bytes, what: str) -> Self:
+        """Read a PEM public key; raises `KeyFileError` for anything but P-256."""
+        try:
+            key = serialization.load_pem_public_key(pem)
+        except ValueError:
+            raise KeyFileError(f"{what}: no PEM public key", subject=what) from None
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what)
+        return cls(key)
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether the DER `signature` over SHA-256 of `message` is this key's."""
+        try:
+            self._key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+class PrivateKey:
+    """A P-256 private key in memory."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+        self.public = PublicKey(key.public_key())
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Make a new key."""
+        return cls(ec.generate_private_key(ec.SECP256R1()))
+
+    @classmethod
+    def from_pem(cls, pem: bytes, passphrase: bytes, what: str) -> Self:
+        """Open an encrypted PKCS#8 key; a key that is not encrypted is refused with `KeyFileError`."""
+        if b"BEGIN ENCRYPTED PRIVATE KEY" not in pem:
+            raise KeyFileError(
+                f"{what}: no encrypted PKCS#8 key", subject=what, hint="make one with `routeiq key generate`"
+            )
+        try:
+            key = serialization.load_pem_private_key(pem, passphrase)
+        except (ValueError, TypeError):
+            raise KeyFileError(f"{what}: cannot be opened with this passphrase", subject=what) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what)
+        return cls(key)
+
+    def to_pem(self, passphrase: bytes) -> bytes:
+        """Return the key as PKCS#8 encrypted under `passphrase` (at least one byte)."""
+        if not passphrase:
+            raise KeyFileError("the passphrase is empty", hint="keys are never stored in the clear")
+        return self._key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(passphrase),
+        )
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the DER signature over SHA-256 of `message`, the same each time (RFC 6979)."""
+        return self._key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+
+
+class DevelopmentKey(PrivateKey):
+    """A key that stands with its passphrase in the build folder: for trying things, never for a release."""
+
+
+def load_public_key(path: Path) -> PublicKey:
+    """Read a PEM public key file."""
+    return PublicKey.from_pem(read_capped(path, LIMITS.key_file), str(path))
+
+
+def load_private_key(path: Path, passphrase: Callable[[], bytes]) -> PrivateKey:
+    """Open an encrypted key file; `passphrase` is called once the file was read."""
+    return PrivateKey.from_pem(read_capped(path, LIMITS.key_file), passphrase(), str(path))
+
+
+def generate_key_files(path: Path, passphrase: bytes) -> PrivateKey:
+    """Make a key; write it to `path` (0600) and its public half to `path` + `.pub`. Neither may exist yet."""
+    public = path.with_name(path.name + ".pub")
+    if public.exists():
+        raise KeyFileError(f"{public}: exists already", subject=str(public), hint="name another file")
+    key = PrivateKey.generate()
+    write_atomic(path, key.to_pem(passphrase), mode=0o600, replace=False)
+    write_atomic(public, key.public.pem, replace=False)
+    return key
+
+
+def ensure_development_key(directory: Path) -> DevelopmentKey:
+    """Open `development.key` in `directory` with the passphrase beside it; make both when there are none."""
+    path, secret = directory / "development.key", directory / "development.passphrase"
+    if not path.exists():
+        write_atomic(secret, secrets.token_hex(16).encode(), mode=0o600)
+        generate_key_files(path, read_capped(secret, LIMITS.passphrase))
+    passphrase = read_capped(secret, LIMITS.passphrase)
+    return DevelopmentKey.from_pem(read_capped(path, LIMITS.key_file), passphrase, str(path))
