@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Read by the libraries when they are imported, so before any of them: no look-up on a hub, no telemetry, one thread.
+# Read by the libraries on import, so set before: no look-up on a hub, no telemetry, one thread.
 os.environ.update(
     HF_HUB_OFFLINE="1",
     TRANSFORMERS_OFFLINE="1",
@@ -47,7 +47,7 @@ PARITY_TEXTS = (
     "Prove that the square root of two is irrational, step by step.",
     "Summarise the following contract clause in plain language: the lessee shall indemnify the lessor.",
     "Ein Zug fährt um 8 Uhr in Hamburg ab und braucht drei Stunden bis Berlin. Wann kommt er an?",
-    "请把这句话翻译成英文：今天天气很好。",
+    "请把这句话翻译成英文, 今天天气很好。",
     "SELECT name, COUNT(*) FROM orders GROUP BY name HAVING COUNT(*) > 3;",
     '{"role": "user", "content": "return only JSON"}',
     "A patient presents with fever, cough and night sweats. List five possible causes, likeliest first.",

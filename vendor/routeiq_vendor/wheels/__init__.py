@@ -1,0 +1,1 @@
+"""Python wheels: read the pip-tools locks, choose each wheel, and bring the missing ones into the pool."""
