@@ -139,10 +139,13 @@ class TarStream:
             raise VerificationError(f"{name}: the padding after it is not zero", step=_STEP, subject=name)
 
     def _read(self, count: int, what: str) -> bytes:
-        data = self._tar.read(count) if count else b""
-        self.offset += len(data)
-        if len(data) != count:
-            self._refuse_short(what)
+        data = b""
+        while len(data) < count:
+            more = self._tar.read(count - len(data))  # an unbuffered file may give less than was asked for
+            if not more:
+                self._refuse_short(what)
+            data += more
+            self.offset += len(more)
         return data
 
     def _refuse_short(self, what: str) -> NoReturn:
