@@ -36,7 +36,9 @@ class LazyGroups(RouteIQGroup):
         del ctx
         if cmd_name not in _GROUPS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"routeiq_appliance.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(f"routeiq_appliance.cli.{cmd_name}"), cmd_name
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -56,8 +56,16 @@ class BarProgress:
         """See `routeiq_signing.progress.Progress.task`."""
         plain = not sys.stderr.isatty()
         bar = tqdm(
-            desc=what, total=total, unit=unit, unit_scale=True, unit_divisor=1000, file=sys.stderr, leave=True,
-            ascii=True if os.environ.get("NO_COLOR") else None, mininterval=5 if plain else 0.1, dynamic_ncols=not plain,
+            desc=what,
+            total=total,
+            unit=unit,
+            unit_scale=True,
+            unit_divisor=1000,
+            file=sys.stderr,
+            leave=True,
+            ascii=True if os.environ.get("NO_COLOR") else None,
+            mininterval=5 if plain else 0.1,
+            dynamic_ncols=not plain,
         )
         with bar:
             yield bar.update

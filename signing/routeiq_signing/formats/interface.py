@@ -1,0 +1,18 @@
+"""What a format is: a name, the file names it may have, and a check of the whole content."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Format"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """`suits` looks at the lower-case file name, `check(data, name)` at every byte.
+
+    `check` raises `FormatError` saying what is wrong; it parses with standard library code and executes nothing.
+    """
+
+    name: str
+    suits: Callable[[str], bool]
+    check: Callable[[bytes | memoryview, str], None]

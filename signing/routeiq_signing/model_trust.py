@@ -1,0 +1,116 @@
+"""Whether a model's folder may be loaded: signed, complete, and of allowed formats, in this order.
+
+Two ways to be signed: an OMS signature `model.sig` in the folder, or an entry in the bundle's signed `bundle.json`
+(images carry no signatures inside; the site mounts `bundle.json` and its signature). Nothing is parsed before its
+digest was compared with a signed one, and what is returned are the bytes that were compared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from routeiq_signing.errors import DocumentError, VerificationError
+from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.formats.check import check_format
+from routeiq_signing.keys import PrivateKey, PublicKey
+from routeiq_signing.limits import LIMITS
+from routeiq_signing.manifest import BundleManifest
+from routeiq_signing.model_files import SIGNATURE_NAME, digests, read_model_folder
+from routeiq_signing.oms import sign_model, verify_model
+from routeiq_signing.sigstore_bundle import read_message_bundle
+from routeiq_signing.verify.order import signature_name
+
+__all__ = ["VerifiedModel", "load_signed_manifest", "sign_model_folder", "verify_model_folder"]
+
+
+@dataclass(frozen=True)
+class VerifiedModel:
+    """A model that may be loaded: its files' bytes, digests and formats by relative path, and who vouches for it."""
+
+    name: str
+    files: Mapping[str, bytes]
+    digests: Mapping[str, str]
+    formats: Mapping[str, str]
+    vouched_by: str
+
+
+def verify_model_folder(
+    folder: Path,
+    *,
+    key: PublicKey,
+    signature: Path | None = None,
+    bundle_json: Path | None = None,
+    models_root: Path | None = None,
+) -> VerifiedModel:
+    """Return the model in `folder` if `key` signed it: by `signature` (default: `model.sig` inside), else the bundle.
+
+    The bundle speaks for it when `bundle_json` lists exactly these files at the folder's path below `models_root`.
+    Raises `VerificationError` or `FormatError` naming the file at fault.
+    """
+    inside = folder / SIGNATURE_NAME
+    if signature is None and (inside.exists() or inside.is_symlink()):
+        signature = inside
+    files = read_model_folder(folder, leave_out=signature)
+    found = digests(files)
+    if signature is not None:
+        name = verify_model(read_capped(signature, LIMITS.manifest), found, key, str(signature))
+        vouched_by = f"{signature.name} by {key.keyid}"
+    elif bundle_json is not None and models_root is not None and bundle_json.exists():
+        name = _find_in_bundle(load_signed_manifest(bundle_json, key), found, folder, models_root)
+        vouched_by = f"{bundle_json.name} by {key.keyid}"
+    else:
+        raise VerificationError(
+            f"{folder}: not signed",
+            subject=str(folder),
+            hint="sign it with `routeiq model sign`, or mount the bundle.json that lists it and its signature",
+        )
+    formats = {path: check_format(data, path) for path, data in files.items()}
+    return VerifiedModel(name, files, found, formats, vouched_by)
+
+
+def load_signed_manifest(bundle_json: Path, key: PublicKey) -> BundleManifest:
+    """Return the manifest in `bundle_json` after checking `key`'s signature, which stands beside it."""
+    raw = read_capped(bundle_json, LIMITS.manifest)
+    path = bundle_json.with_name(signature_name(bundle_json.name, key.keyid))
+    if not path.exists():
+        raise VerificationError(
+            f"{path}: missing, so nothing says that the pinned key signed", subject=str(path)
+        )
+    try:
+        signature = read_message_bundle(
+            read_capped(path, LIMITS.signature), str(path), keyid=key.keyid, message=raw
+        )
+        if not key.verifies(signature, raw):
+            raise VerificationError(f"{path}: the signature is not of {bundle_json.name}", subject=str(path))
+        return BundleManifest.from_bytes(raw, str(bundle_json))
+    except DocumentError as error:
+        raise VerificationError(str(error), subject=error.subject) from None
+
+
+def sign_model_folder(folder: Path, key: PrivateKey) -> Path:
+    """Sign the model in `folder` with `key` and write `model.sig` into it; formats are checked first."""
+    target = folder / SIGNATURE_NAME
+    files = read_model_folder(folder, leave_out=target)
+    for path, data in files.items():
+        check_format(data, path)
+    write_atomic(target, sign_model(folder.resolve().name, digests(files), key))
+    return target
+
+
+def _find_in_bundle(
+    manifest: BundleManifest, found: Mapping[str, str], folder: Path, models_root: Path
+) -> str:
+    try:
+        place = folder.resolve().relative_to(models_root.resolve()).as_posix()
+    except ValueError:
+        raise VerificationError(f"{folder}: not below {models_root}", subject=str(folder)) from None
+    # The fp32 artifact of an embedder has the same place as the one in the image: any whose files agree will do.
+    candidates = [model for model in manifest.models if model.path == place]
+    for model in candidates:
+        if {entry.path: entry.sha256 for entry in model.files} == found:
+            return model.name
+    for model in candidates:
+        signed = {entry.path: entry.sha256 for entry in model.files}
+        fault = next(path for path in sorted(set(signed) | set(found)) if signed.get(path) != found.get(path))
+        raise VerificationError(f"{fault}: not as bundle.json lists it for model {model.name}", subject=fault)
+    raise VerificationError(f"{folder}: bundle.json lists no model at {place}", subject=str(folder))

@@ -1,0 +1,80 @@
+"""Keys: encrypted at rest, whole or not written, deterministic signatures (I8)."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from routeiq_signing.errors import KeyFileError, SigningError
+from routeiq_signing.keys import (
+    PrivateKey,
+    PublicKey,
+    ensure_development_key,
+    generate_key_files,
+    load_private_key,
+    load_public_key,
+)
+
+
+def test_a_key_comes_back_from_its_file(tmp_path: Path) -> None:
+    made = generate_key_files(tmp_path / "k", b"secret")
+    opened = load_private_key(tmp_path / "k", lambda: b"secret")
+    assert opened.public.keyid == made.public.keyid == load_public_key(tmp_path / "k.pub").keyid
+    assert (tmp_path / "k").stat().st_mode & 0o777 == 0o600
+    assert b"ENCRYPTED" in (tmp_path / "k").read_bytes()
+
+
+def test_a_wrong_passphrase_is_refused(tmp_path: Path) -> None:
+    generate_key_files(tmp_path / "k", b"secret")
+    with pytest.raises(KeyFileError, match="cannot be opened with this passphrase"):
+        load_private_key(tmp_path / "k", lambda: b"other")
+
+
+def test_an_empty_passphrase_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="passphrase is empty"):
+        generate_key_files(tmp_path / "k", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_key_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"precious")
+    with pytest.raises(SigningError, match="exists already"):
+        generate_key_files(tmp_path / "k", b"secret")
+    assert (tmp_path / "k").read_bytes() == b"precious"
+    assert not (tmp_path / "k.pub").exists()
+
+
+def test_a_key_in_the_clear_is_refused(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with pytest.raises(KeyFileError, match="no encrypted PKCS#8 key"):
+        PrivateKey.from_pem(pem, b"", "k")
+
+
+@pytest.mark.parametrize(
+    "key", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)]
+)
+def test_other_kinds_of_key_are_refused(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    with pytest.raises(KeyFileError, match="not an ECDSA P-256 key"):
+        PublicKey.from_pem(pem, "k")
+
+
+def test_signatures_are_deterministic() -> None:
+    key = PrivateKey.generate()
+    assert key.sign(b"m") == key.sign(b"m")
+    assert key.public.verifies(key.sign(b"m"), b"m")
+    assert not key.public.verifies(key.sign(b"m"), b"n")
+
+
+def test_the_development_key_is_made_once(tmp_path: Path) -> None:
+    assert (
+        ensure_development_key(tmp_path / "keys").public.keyid
+        == ensure_development_key(tmp_path / "keys").public.keyid
+    )
+    assert (tmp_path / "keys" / "development.passphrase").stat().st_mode & 0o777 == 0o600
