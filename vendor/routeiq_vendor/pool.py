@@ -96,6 +96,10 @@ class Pool:
         """Write a stream into the pool; `PoolError`, and nothing written, when its digest is another."""
         return self._add(chunks, expect_sha256, what=what or f"sha256 {expect_sha256}")
 
+    def add_chunks(self, chunks: Iterable[bytes], *, what: str) -> str:
+        """Write a stream of unknown digest into the pool and return its digest (for making locks only)."""
+        return self._add(chunks, None, what=what)
+
     def _add(self, chunks: Iterable[bytes], expect: str | None, *, what: str) -> str:
         self._objects.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()

@@ -82,31 +82,31 @@ def relay(lines: Iterable[str], progress: Progress) -> list[str]:
 def download(pins: Sequence[Pin], into: Path, progress: Progress, *, extra_index: str | None = None) -> None:
     """Fetch one wheel per pin into the folder; `DownloadError` with pip's own words when one is not served.
 
-    `extra_index` is asked besides the configured places (a hash decides in the end what is taken).
+    `extra_index` is asked besides the configured places: a hash decides in the end what is taken. Pins without
+    hashes are taken as the index serves them (only for making locks).
     """
     into.mkdir(parents=True, exist_ok=True)
-    options = [option for platform in PLATFORMS for option in ("--platform", platform)]
-    options += [option for abi in ("cp311", "abi3", "none") for option in ("--abi", abi)]
+    targets = [f"--platform={platform}" for platform in PLATFORMS]
+    targets += [f"--abi={abi}" for abi in ("cp311", "abi3", "none")]
+    targets += ["--implementation=cp", f"--python-version={TARGET_PYTHON}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--disable-pip-version-check",
+        "--progress-bar=raw",
+        "--no-color",
+    ]
+    command += ["--no-deps", "--only-binary=:all:", *targets, f"--dest={into}"]
+    if all(pin.hashes for pin in pins):
+        command.append("--require-hashes")
     if extra_index:
-        options += ["--extra-index-url", extra_index]
+        command.append(f"--extra-index-url={extra_index}")
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as requirements:
         requirements.write("\n".join(pin.line for pin in pins) + "\n")
         requirements.flush()
-        command = [
-            *(
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--require-hashes",
-                "--only-binary",
-                ":all:",
-            ),
-            *("--disable-pip-version-check", "--progress-bar", "raw", "--no-color"),
-            *("--implementation", "cp", "--python-version", TARGET_PYTHON, *options),
-            *("--dest", str(into), "--requirement", requirements.name),
-        ]
+        command.append(f"--requirement={requirements.name}")
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

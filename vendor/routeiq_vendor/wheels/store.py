@@ -105,11 +105,26 @@ class WheelStore:
                 subject=missing[0].name,
                 hint="run `make fetch` once with a network",
             )
+        self._pool.root.mkdir(parents=True, exist_ok=True)
         self._download(missing, progress)
         wheels, missing = self.find(pins)
         if missing:
             raise DownloadError(f"{what}: no wheel for the target: {', '.join(map(str, missing))}")
         return wheels
+
+    def fetch_unpinned(self, name: str, version: str, progress: Progress) -> Wheel:
+        """Download a release whose hash no lock names yet (for making locks only)."""
+        staging = Path(tempfile.mkdtemp(dir=self._pool.root, prefix="wheels-"))
+        try:
+            pip.download([Pin(name, version, frozenset())], staging, progress)
+            found = list(staging.glob("*.whl"))
+            if len(found) != 1:
+                raise DownloadError(f"{name} {version}: the index gave no wheel", subject=name)
+            digest = self._pool.add_file(found[0])
+            self._remember({found[0].name: digest})
+        finally:
+            shutil.rmtree(staging)
+        return self.find([Pin(name, version, frozenset({digest}))])[0][0]
 
     def _download(self, missing: Sequence[Pin], progress: Progress) -> None:
         # A local version (torch 2.13.0+cpu) is not on a general index: the configured places first, then PyTorch's.

@@ -1,0 +1,1 @@
+"""The export of weights to ONNX: `exporter` is the script, `run` decides when it runs and checks what it made."""

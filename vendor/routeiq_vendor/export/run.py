@@ -1,0 +1,153 @@
+"""Runs the exporter in its own environment, once per set of inputs.
+
+The result depends on the exporter's source, on the versions that `export.txt` pins and on the model's files;
+their joint digest is `export_inputs`. While the lock names the same inputs and the pool holds the locked
+outputs, nothing runs and nothing of the environment (torch: 190 MB) is downloaded.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from routeiq_signing.progress import Progress
+from routeiq_vendor.documents import read_document
+from routeiq_vendor.errors import ExportError, LockError, PoolError
+from routeiq_vendor.pool import Pool, digest_of, write_whole
+from routeiq_vendor.weights.lock import Export, Parity, Weights
+from routeiq_vendor.wheels.store import Wheel, WheelStore, load_lock
+
+__all__ = ["OUTPUTS", "Exporter", "inputs_digest"]
+
+OUTPUTS = ("onnx/model.onnx", "onnx/model_int8.onnx")
+_SCRIPT = Path(__file__).with_name("exporter.py")
+
+
+def inputs_digest(lock: bytes, script: bytes, files: dict[str, str]) -> str:
+    """Return the digest of everything that an export depends on: the lock, the exporter, path → SHA-256."""
+    digest = hashlib.sha256()
+    for part in (lock, script, *(f"{path}\0{sha256}".encode() for path, sha256 in sorted(files.items()))):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """`lock` is `locks/export.txt`; `build` the folder for the environment and scratch files."""
+
+    pool: Pool
+    wheels: WheelStore
+    lock: Path
+    build: Path
+
+    def inputs(self, weights: Weights) -> str:
+        """Return `export_inputs` of a model as the checkout stands."""
+        files = {path: file.sha256 for path, file in weights.files.items()}
+        return inputs_digest(self.lock.read_bytes(), _SCRIPT.read_bytes(), files)
+
+    def ensure(self, name: str, weights: Weights, progress: Progress, *, offline: bool) -> None:
+        """Have the locked exports in the pool, making them if needed.
+
+        Raises `LockError` when the lock was made from other inputs, `PoolError` when an export would need a
+        download and `offline` forbids it, `ExportError` when something else came out than the lock names.
+        """
+        if not weights.exports:
+            return
+        if weights.export_inputs != self.inputs(weights):
+            raise LockError(
+                f"weights.lock.json: {name} was exported from other inputs than this checkout's",
+                subject=name,
+                hint="export.txt, the exporter or the weights changed: run `routeiq vendor lock --what weights`",
+            )
+        if all(self.pool.has(export.sha256) for export in weights.exports.values()):
+            return
+        made, _parity = self.run(name, weights, progress, offline=offline)
+        for path, export in weights.exports.items():
+            if made.get(path) != export:
+                got = made[path].sha256 if path in made else "nothing"
+                raise ExportError(
+                    f"{name}: {path}: the export gave {got}, the lock says {export.sha256}", subject=path
+                )
+
+    def run(
+        self, name: str, weights: Weights, progress: Progress, *, offline: bool
+    ) -> tuple[dict[str, Export], Parity]:
+        """Export, whatever the lock says; the outputs go to the pool. Returns path → digest, and the parity."""
+        pins = load_lock(self.lock)
+        try:
+            wheels = self.wheels.fetch(pins, self.lock.name, progress, offline=offline)
+        except PoolError as error:
+            raise PoolError(
+                f"{name}: the ONNX export is not in the pool; {error}", hint=error.hint
+            ) from error
+        python = self._environment(wheels, progress)
+        scratch = self.build / "export"
+        scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            model = self.pool.view(folder / "model", {path: f.sha256 for path, f in weights.files.items()})
+            with progress.task(f"export {name} to ONNX", 1, "model") as advance:
+                self._call([str(python), "-I", str(_SCRIPT), str(model), str(folder / "out")], name)
+                advance(1)
+            parity = read_document(folder / "out" / "parity.json", Parity)
+            made = {}
+            for path in OUTPUTS:
+                output = folder / "out" / path
+                digest = self.pool.add_file(output)
+                made[path] = Export(sha256=digest, size=output.stat().st_size)
+            return made, parity
+        finally:
+            shutil.rmtree(folder)
+
+    def _environment(self, wheels: list[Wheel], progress: Progress) -> Path:
+        home = self.build / "venvs" / "export"
+        python, marker = home / "bin" / "python", home / "routeiq-lock"
+        lock = digest_of(self.lock)
+        if marker.is_file() and marker.read_text(encoding="ascii") == lock:
+            return python
+        shutil.rmtree(home, ignore_errors=True)
+        with progress.task("install the export environment", len(wheels), "wheel") as advance:
+            venv.create(home, with_pip=False, symlinks=True)
+            links = Path(tempfile.mkdtemp(dir=self.build, prefix="wheels-"))
+            try:
+                self.pool.view(links, {wheel.filename: wheel.sha256 for wheel in wheels})
+                pip = [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "--python",
+                    str(python),
+                    "install",
+                    "--quiet",
+                    "--no-deps",
+                ]
+                pip += [
+                    "--no-index",
+                    "--find-links",
+                    str(links),
+                    "--require-hashes",
+                    "--only-binary",
+                    ":all:",
+                ]
+                self._call([*pip, "--no-cache-dir", "-r", str(self.lock)], self.lock.name)
+            finally:
+                shutil.rmtree(links)
+            advance(len(wheels))
+        write_whole(marker, lock.encode("ascii"))
+        return python
+
+    def _call(self, command: list[str], what: str) -> None:
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHON"))
+        }
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise ExportError(f"{what}: {last}", subject=what)
