@@ -52,17 +52,15 @@ def tarred(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "name",
     [
-        *[
-            "model.pkl",
-            "model.safetensors",
-            "model.onnx",
-            "model.gguf",
-            "config.json",
-            "vocab.txt",
-            "README.md",
-            "model.pt",
-            "x.npz",
-        ]
+        "model.pkl",
+        "model.safetensors",
+        "model.onnx",
+        "model.gguf",
+        "config.json",
+        "vocab.txt",
+        "README.md",
+        "model.pt",
+        "x.npz",
     ],
 )
 def test_a_pickle_is_refused_under_any_name(protocol: int, wrap, name: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
