@@ -1,0 +1,68 @@
+"""Reads YAML with the line of every value; refuses duplicate names and documents that grow when expanded. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from routeiq_appliance.errors import ConfigError
+from routeiq_appliance.limits import Limits
+
+__all__ = ["Document", "Path", "parse_document"]
+
+Path = tuple[str | int, ...]
+"""Where a value is: names and list positions, from the root."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """The plain values of a file and the line (1-based) where each path stands."""
+
+    values: Any
+    lines: dict[Path, int]
+
+    def line(self, path: Path) -> int:
+        """Return the line of `path`, or of the nearest thing around it."""
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def parse_document(text: str, *, name: str, limits: Limits) -> Document:
+    """Parse YAML of plain types; raises `ConfigError` naming file and line."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            raise ConfigError(f"{name}: is empty", subject=name)
+        lines: dict[Path, int] = {}
+        _walk(root, (), lines, name, limits)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"{where}: {problem}", subject=name) from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply", subject=name) from None
+    except ValueError as error:
+        # A tag's constructor: `2001-99-99` is a date in YAML, and no date.
+        raise ConfigError(f"{name}: {error}", subject=name) from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name}:1: must be a mapping with `model_list`", subject=name)
+    return Document(values, lines)
+
+
+def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], name: str, limits: Limits) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > limits.config_nodes:
+        raise ConfigError(f"{name}: more than {limits.config_nodes} values once aliases are expanded", subject=name)
+    if isinstance(node, yaml.SequenceNode):
+        for position, child in enumerate(node.value):
+            _walk(child, (*path, position), lines, name, limits)
+    elif isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            label = str(key.value)
+            if (*path, label) in lines and label != "<<":
+                raise ConfigError(f"{name}:{key.start_mark.line + 1}: {label}: is given twice", subject=name)
+            lines[(*path, label)] = key.start_mark.line + 1
+            _walk(child, (*path, label), lines, name, limits)

@@ -1,0 +1,50 @@
+"""The gateway's errors: `ApplianceError` for what an operator sees at start, `CallError` for what a caller sees.
+
+A `CallError` knows no dialect: `api/` renders it in the caller's. Its message is shown to callers, so it never
+holds an address, a credential or a stack trace.
+"""
+
+from routeiq_signing.errors import RouteIQError
+
+__all__ = ["ApplianceError", "CallError", "ConfigError", "EgressError", "StateError"]
+
+
+class ApplianceError(RouteIQError):
+    """Base of every error of the gateway that an operator sees."""
+
+
+class ConfigError(ApplianceError):
+    """The configuration or an environment variable is wrong; the message lists every mistake found."""
+
+
+class EgressError(ApplianceError):
+    """The sealed promise does not hold: a canary answered, or a destination that nobody configured was dialled."""
+
+
+class StateError(ApplianceError):
+    """The database is missing, unreachable or at another schema version."""
+
+
+class CallError(ApplianceError):
+    """One call cannot be answered.
+
+    `status` is the HTTP status, `kind` the error type and `code` the machine-readable reason in OpenAI's
+    vocabulary, `param` the field of the request at fault; `retry_after` is in seconds.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, subject=param)
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after

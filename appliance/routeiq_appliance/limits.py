@@ -1,0 +1,34 @@
+"""Every maximum that the gateway puts on what it reads from outside, with units and reasons."""
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    config_bytes: int = 4 << 20
+    """A configuration of ten thousand deployments stays below this."""
+    config_nodes: int = 200_000
+    """YAML nodes after aliases are expanded: aliases of aliases grow without bound."""
+    management_body_bytes: int = 1 << 20
+    messages: int = 5_000
+    """Messages of one chat call."""
+    credential_bytes: int = 512
+    """Longest key that is hashed and looked up."""
+    key_cache_entries: int = 10_000
+    key_cache_seconds: float = 10.0
+    routing_prompt_chars: int = 20_000
+    """What a routing strategy sees of a prompt: its end, where the question is. The embedder reads 256 tokens."""
+    error_message_chars: int = 600
+    """What a caller sees of an upstream's own refusal."""
+    canary_seconds: float = 0.3
+    pem_bytes: int = 64 << 10
+    pepper_bytes: int = 1 << 10
+    ledger_queue_rows: int = 50_000
+    """Rows that wait for the database before calls are refused."""
+
+
+DEFAULT_LIMITS = Limits()

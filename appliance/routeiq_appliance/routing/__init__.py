@@ -1,0 +1,1 @@
+"""Routing strategies: which group answers `model: auto`. `interface` beside `simple` and `learned`."""

@@ -1,0 +1,29 @@
+"""What a routing strategy is: it ranks groups for a prompt."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Choice", "RoutingStrategy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The group chosen, and why."""
+
+    group: str
+    strategy: str
+    score: float | None
+    ranking: tuple[tuple[str, float | None], ...]
+    """All candidates with their scores, best first."""
+    reason: str
+    artifact: str | None = None
+    """Digest of the artifact that decided."""
+
+
+class RoutingStrategy(Protocol):
+    """One per worker."""
+
+    name: str
+
+    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+        """Choose among `candidates` (one or more, in declared order); never fails for a prompt."""

@@ -1,0 +1,97 @@
+"""Brings a database to the schema of this release with Alembic; idempotent, safe to run from several places at once.
+
+SQLite is migrated by the gateway itself; PostgreSQL by `routeiq admin migrate` (a Job), under an advisory lock.
+"""
+
+import io
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from routeiq_appliance.errors import StateError
+from routeiq_signing.progress import Progress
+
+__all__ = ["current_revision", "head_revision", "migrate", "require_head", "wait_for_database"]
+
+_LOCK = 0x526F757465  # "Route": one number for every gateway on a server; PostgreSQL scopes it to the database
+
+
+def _config() -> Config:
+    # Alembic may print to its own stdout: nothing of it is ours to show.
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def head_revision() -> str:
+    """Return the schema version of this release."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def current_revision(engine: sa.Engine) -> str | None:
+    """Return the schema version of the database, None when it is empty."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(engine: sa.Engine) -> tuple[str | None, str]:
+    """Upgrade to the head; returns the version before and after. Raises `StateError`."""
+    config = _config()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            before = MigrationContext.configure(connection).get_current_revision()
+            if before is not None and before not in known:
+                raise StateError(
+                    f"database: schema {before} is newer than this release ({head_revision()})",
+                    hint="run the release that made it, or restore the backup from before it",
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return before, head_revision()
+    except sa.exc.SQLAlchemyError as error:
+        raise StateError(f"database: {_reason(error)}", hint="check DATABASE_URL and the user's rights") from None
+
+
+def require_head(engine: sa.Engine) -> None:
+    """Raise `StateError` unless the database has this release's schema."""
+    try:
+        found = current_revision(engine)
+    except sa.exc.SQLAlchemyError as error:
+        raise StateError(f"database: {_reason(error)}", hint="check DATABASE_URL, and that the server is up") from None
+    if found != head_revision():
+        raise StateError(
+            f"database: schema is {found or 'empty'}, want {head_revision()}", hint="run `routeiq admin migrate` first"
+        )
+
+
+def wait_for_database(engine: sa.Engine, *, seconds: float, progress: Progress) -> None:
+    """Try once a second until the database answers; raises `StateError` when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    with progress.task("waiting for the database", None, "try") as advance:
+        while True:
+            try:
+                with engine.connect():
+                    return
+            except sa.exc.SQLAlchemyError as error:
+                advance(1)
+                if time.monotonic() >= deadline:
+                    raise StateError(
+                        f"database: no answer within {seconds:g} s: {_reason(error)}",
+                        hint="check DATABASE_URL, and that the server is up",
+                    ) from None
+                time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+
+
+def _reason(error: sa.exc.SQLAlchemyError) -> str:
+    """Return the driver's first line: SQLAlchemy's own text shows statements and parameters."""
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines()
+    return (lines[0] if lines else type(cause).__name__)[:300]

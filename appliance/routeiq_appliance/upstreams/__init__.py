@@ -1,0 +1,1 @@
+"""Who answers: `interface` beside its implementations. `litellm` is the only one yet."""

@@ -1,0 +1,160 @@
+"""The border to LiteLLM (the library, never its proxy): its calls, its answers, its exceptions.
+
+It is imported by `LitellmUpstream()`, not with this module: 2.5 s and 200 MB. `egress.switches` must have run.
+Callers' fields arrive checked against an allowlist (`api/fields`): LiteLLM would take addresses, credentials and
+files from unknown ones.
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from routeiq_appliance.errors import CallError
+from routeiq_appliance.limits import Limits
+from routeiq_appliance.pipeline.types import Call, Deployment
+
+__all__ = ["LitellmUpstream", "translate"]
+
+_LOG = logging.getLogger(__name__)
+
+# Read by LiteLLM's own router and proxy, not by its calls.
+_NOT_FOR_THE_CALL = frozenset(
+    {"rpm", "tpm", "weight", "order", "tags", "max_parallel_requests", "stream_timeout", "model_info", "input_cost_per_token",
+     "output_cost_per_token", "input_cost_per_second", "max_budget", "budget_duration"}
+)  # fmt: skip
+
+
+class LitellmUpstream:
+    """Imports LiteLLM and configures it: quiet, no callbacks, no downloads."""
+
+    def __init__(self, limits: Limits) -> None:
+        import litellm  # noqa: PLC0415 - heavy, see the module's docstring
+        import openai  # noqa: PLC0415 - litellm's exceptions are openai's; it comes with litellm
+
+        litellm.suppress_debug_info = True
+        litellm.telemetry = False
+        litellm.disable_hf_tokenizer_download = True
+        litellm.disable_aiohttp_trust_env = True
+        # Its own log lines hold request details, and its debug handlers print.
+        for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+            logger = logging.getLogger(name)
+            logger.handlers.clear()
+            logger.setLevel(logging.CRITICAL)
+        self._litellm = litellm
+        self._base_error: type[Exception] = openai.OpenAIError
+        self._limits = limits
+
+    async def complete(self, deployment: Deployment, call: Call) -> dict[str, Any]:
+        """See `Upstream.complete`."""
+        answer = await self._call(deployment, call)
+        body: dict[str, Any] = answer.model_dump(mode="json")
+        return body
+
+    async def stream(self, deployment: Deployment, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+        """See `Upstream.stream`."""
+        chunks = await self._call(deployment, call)
+        try:
+            async for chunk in chunks:
+                yield _event(chunk.model_dump(mode="json", exclude_none=True))
+        except Exception as error:  # noqa: BLE001 - the border: the library documents no base for what a stream raises
+            raise self._translated(error, deployment) from None
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def close(self) -> None:
+        """See `Upstream.close`."""
+        await self._litellm.close_litellm_async_clients()
+
+    async def _call(self, deployment: Deployment, call: Call) -> Any:
+        arguments = call_arguments(deployment, call)
+        functions = {
+            "chat": self._litellm.acompletion,
+            "text": self._litellm.atext_completion,
+            "embedding": self._litellm.aembedding,
+        }
+        try:
+            return await functions[call.kind](**arguments)
+        except Exception as error:  # noqa: BLE001 - the border: see `stream`
+            raise self._translated(error, deployment) from None
+
+    def _translated(self, error: Exception, deployment: Deployment) -> CallError:
+        if isinstance(error, CallError):
+            return error
+        status = getattr(error, "status_code", None) if isinstance(error, self._base_error) else None
+        _LOG.warning(
+            "upstream failed",
+            extra={"deployment": deployment.id, "error": type(error).__name__, "upstream_status": status},
+        )
+        return translate(error, deployment, self._limits)
+
+
+def call_arguments(deployment: Deployment, call: Call) -> dict[str, Any]:
+    """Return the keyword arguments of LiteLLM's call: the configuration's, then the caller's."""
+    configured = {name: value for name, value in deployment.params.items() if name not in _NOT_FOR_THE_CALL}
+    arguments = {"max_retries": 0, **configured, **call.params}
+    arguments["timeout"] = deployment.timeout
+    if call.extra:
+        arguments["extra_body"] = {**configured.get("extra_body", {}), **call.extra}
+    if call.stream:
+        arguments["stream"] = True
+        arguments["stream_options"] = {**(call.params.get("stream_options") or {}), "include_usage": True}
+    return arguments
+
+
+def translate(error: Exception, deployment: Deployment, limits: Limits) -> CallError:
+    """Return what a caller may know of an upstream's failure.
+
+    The upstream's refusal of our credential or model name is a fault of this gateway's configuration (502), not of
+    the caller's key.
+    """
+    status = getattr(error, "status_code", None)
+    kind = type(error).__name__
+    if status in {400, 413, 422} and kind != "APIConnectionError":
+        code = "context_length_exceeded" if kind == "ContextWindowExceededError" else None
+        return CallError(400, _message(error, deployment, limits), code=code)
+    if status == 429:
+        return CallError(
+            429,
+            "the upstream is rate limited",
+            kind="rate_limit_error",
+            code="upstream_rate_limited",
+            retry_after=_retry_after(error),
+        )
+    if status in {408, 504} or kind in {"Timeout", "TimeoutError"}:
+        return CallError(504, "the upstream did not answer in time", kind="server_error", code="upstream_timeout")
+    if status == 503:
+        return CallError(503, "the upstream is overloaded or starting", kind="server_error", code="upstream_unavailable", retry_after=1)
+    if status in {401, 403, 404}:
+        return CallError(
+            502, f"the upstream refused this gateway's credential or model name ({status})", kind="server_error",
+            code="upstream_misconfigured",
+        )  # fmt: skip
+    return CallError(502, "the upstream could not be reached or broke off", kind="server_error", code="bad_upstream")
+
+
+def _message(error: Exception, deployment: Deployment, limits: Limits) -> str:
+    """Return the upstream's own words, without LiteLLM's prefixes, addresses and credentials."""
+    text = str(getattr(error, "message", error))
+    while text.startswith("litellm.") and ": " in text:
+        text = text.partition(": ")[2]
+    text = text.partition(" - ")[2] if text.split(" ")[0].endswith("Exception") and " - " in text else text
+    for name in ("api_key", "api_base"):
+        secret = deployment.params.get(name)
+        if isinstance(secret, str) and secret:
+            text = text.replace(secret, "…")
+    return text[: limits.error_message_chars] or "the upstream refused the request"
+
+
+def _retry_after(error: Exception) -> int:
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    value = str(headers.get("retry-after", ""))
+    return min(int(value), 3600) if value.isascii() and value.isdigit() else 1
+
+
+def _event(event: dict[str, Any]) -> dict[str, Any]:
+    """Put back what OpenAI's schema requires to be there, null or not."""
+    for choice in event.get("choices") or []:
+        choice.setdefault("finish_reason", None)
+    return event
