@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
-from routeiq_router.strategies.interface import Arrays, Params
+from routeiq_router.strategies.interface import Arrays, Params, need
 from routeiq_router.strict_json import parse_json
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
 SCHEMA = "routeiq.router/v1"
 MANIFEST_FILE = "router.json"
 WEIGHTS_FILE = "weights.safetensors"
+_TRAINED_PROMPTS = "trained_prompts"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Artifact:
     params: Params
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    trained_prompts: NDArray[np.uint64] = field(repr=False)
+    """Sorted 64-bit fingerprints of the prompts learnt from, so that evaluation can leave them out."""
     weights: Arrays = field(repr=False)
     digest: str = ""
 
@@ -66,6 +69,7 @@ class Artifact:
 def dump_artifact(artifact: Artifact) -> dict[str, bytes]:
     """Return the two files; the same artifact gives the same bytes. `artifact.digest` is not read."""
     tensors = {name: np.ascontiguousarray(array) for name, array in sorted(artifact.weights.items())}
+    tensors[_TRAINED_PROMPTS] = artifact.trained_prompts
     weights: bytes = safetensors.numpy.save(tensors)
     manifest = {
         "schema": SCHEMA,
@@ -101,6 +105,8 @@ def parse_artifact(files: Mapping[str, bytes], limits: Limits = DEFAULT_LIMITS) 
         )
     models = _models(fields, limits)
     embedder = fields.inner("embedder")
+    weights = _weights(fields.inner("weights"), files[WEIGHTS_FILE])
+    trained_prompts = need(weights, _TRAINED_PROMPTS, np.uint64, (None,))
     artifact = Artifact(
         name=fields.text("name"),
         strategy=fields.text("strategy"),
@@ -116,7 +122,8 @@ def parse_artifact(files: Mapping[str, bytes], limits: Limits = DEFAULT_LIMITS) 
         params=fields.mapping("params"),
         training=fields.mapping("training"),
         metrics=fields.mapping("metrics"),
-        weights=_weights(fields.inner("weights"), files[WEIGHTS_FILE]),
+        trained_prompts=trained_prompts,
+        weights={name: tensor for name, tensor in weights.items() if name != _TRAINED_PROMPTS},
         digest=f"sha256:{hashlib.sha256(files[MANIFEST_FILE]).hexdigest()}",
     )
     embedder.finish()

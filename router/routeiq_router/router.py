@@ -9,14 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from routeiq_router.artifact import Artifact, parse_artifact
 from routeiq_router.decide import Candidate, Ranked, rank
 from routeiq_router.embedder import TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
-from routeiq_router.strategies.interface import FloatArray, Inputs
+from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
 from routeiq_router.strategies.registry import strategy
 from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, surface_features
 
@@ -84,8 +82,7 @@ class Router:
 
     def predict_many(self, embeddings: FloatArray, surface: FloatArray) -> FloatArray:
         """Return the qualities [n, models] of prompts embedded before ([n, dimension], [n, SURFACE_SIZE])."""
-        qualities: FloatArray = np.clip(self._predictor.predict(Inputs(embeddings, surface)), 0, 1)
-        return qualities
+        return predict_blocks(self._predictor, Inputs(embeddings, surface))
 
     def check_models(self, model_map: Mapping[str, str]) -> None:
         """Raise `RouterError` unless every group (key) is mapped to a model of the artifact (value)."""

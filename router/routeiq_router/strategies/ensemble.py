@@ -43,7 +43,7 @@ class EnsembleStrategy:
 
     name = "ensemble"
     summary = "weighted mean of knn and ridge"
-    needs = "embedding"
+    needs = "embedding, surface features"
 
     def select(self, cross_predict: CrossPredict, scores: FloatArray) -> Params:
         """Choose each member's parameters, then the share of knn."""

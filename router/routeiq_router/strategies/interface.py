@@ -25,6 +25,7 @@ __all__ = [
     "best_of",
     "need",
     "number",
+    "predict_blocks",
     "squared_error",
 ]
 
@@ -87,6 +88,13 @@ def squared_error(predicted: FloatArray, scores: FloatArray) -> float:
     measured = ~np.isnan(scores)
     errors = np.where(measured, (predicted.astype(np.float64) - np.nan_to_num(scores)) ** 2, 0.0)
     return float(np.mean(errors.sum(axis=0) / np.maximum(measured.sum(axis=0), 1)))
+
+
+def predict_blocks(predictor: Predictor, inputs: Inputs, block: int = 512) -> FloatArray:
+    """Predict [n, models], clipped to 0..1, `block` prompts at a time so that memory stays bounded."""
+    starts = range(0, len(inputs), block)
+    parts = [predictor.predict(inputs.take(np.arange(at, min(at + block, len(inputs))))) for at in starts]
+    return np.clip(np.concatenate(parts), 0, 1)
 
 
 def best_of(

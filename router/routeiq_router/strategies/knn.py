@@ -1,11 +1,16 @@
 """The mean quality over the nearest measured prompts, weighted by similarity.
 
-The index holds no prompt: int8 vectors (centred, reduced by PCA, unit length) and the scores in steps of
-1/254 (255: not measured). For each model only prompts on which it was measured are neighbours.
-Cover and Hart, "Nearest neighbor pattern classification" (1967); for routing: "RouterBench" (2024).
+Near means near in meaning (embedding) and in form (surface features). Two temperatures: how hard a prompt is
+for all models is a local matter, how models differ is a smoother one, and it is the differences that route.
+The index holds no prompt: int8 vectors (embedding centred and reduced by PCA, features standardised, unit
+length) and the scores in steps of 1/254 (255: not measured). For each model only prompts on which it was
+measured are neighbours.
+Cover and Hart, "Nearest neighbor pattern classification" (1967); for routing: Hu et al., "RouterBench" (2024).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,32 +34,64 @@ _BUDGET = 2_900_000
 """Bytes of the whole index: an artifact with it stays under 3 MB."""
 
 
+_GRID_WEIGHTS = (0.0, 0.3, 0.5, 0.7, 1.0)
+_GRID_NEIGHBOURS = (30, 60, 100, 200)
+_GRID_TEMPERATURES = (0.07, 0.1, 0.15, 0.2, 0.3, 1.0)
+_GRID_COMPONENTS = (64, 128, 192)
+
+
 @dataclass(frozen=True)
-class _KnnPredictor:
-    index: FloatArray  # [rows, components]
+class _Space:
+    """Where neighbours are near: maps a prompt to a unit vector."""
+
     projection: FloatArray  # [dimension, components]
     centre: FloatArray  # [dimension]
-    groups: tuple[tuple[NDArray[np.intp], NDArray[np.intp], FloatArray], ...]  # columns, rows, scores
+    surface_mean: FloatArray  # [surface]
+    surface_scale: FloatArray  # [surface]
+
+    def place(self, inputs: Inputs) -> FloatArray:
+        meaning = _unit((inputs.embeddings - self.centre) @ self.projection)
+        return _unit(
+            np.concatenate([meaning, (inputs.surface - self.surface_mean) * self.surface_scale], axis=1)
+        )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Models measured on the same prompts."""
+
+    columns: NDArray[np.intp]
+    rows: NDArray[np.intp] | None  # None: all
+    scores: FloatArray  # [rows, columns]
+
+
+@dataclass(frozen=True)
+class _KnnPredictor:
+    space: _Space
+    index: FloatArray  # [rows, components + surface]
+    groups: tuple[_Group, ...]
     prior: FloatArray  # [models]
     neighbours: int
-    temperature: float
+    temperature: np.float32
+    temperature_between: np.float32
 
     def predict(self, inputs: Inputs) -> FloatArray:
-        queries = _unit(np.asarray((inputs.embeddings - self.centre) @ self.projection, dtype=np.float32))
+        similarity = self.space.place(inputs) @ self.index.T
         result = np.tile(self.prior, (len(inputs), 1))
-        similarity = queries @ self.index.T
-        for columns, rows, scores in self.groups:
-            near = similarity if len(rows) == len(self.index) else similarity[:, rows]
-            result[:, columns] = self._mean(near, scores)
+        for group in self.groups:
+            near = similarity if group.rows is None else similarity[:, group.rows]
+            result[:, group.columns] = self._mean(near, group.scores)
         return result
 
     def _mean(self, similarity: FloatArray, scores: FloatArray) -> FloatArray:
         count = min(self.neighbours, similarity.shape[1])
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         near = np.take_along_axis(similarity, nearest, axis=1)
-        weight = np.exp((near - near.max(axis=1, keepdims=True)) / self.temperature)
-        weight /= weight.sum(axis=1, keepdims=True)
-        mean: FloatArray = np.einsum("nk,nkm->nm", weight, scores[nearest])
+        between = _weighted(near, self.temperature_between, scores[nearest])
+        if scores.shape[1] == 1:
+            return _weighted(near, self.temperature, scores[nearest])
+        level = _weighted(near, self.temperature, scores[nearest].mean(axis=2, keepdims=True))
+        mean: FloatArray = between - between.mean(axis=1, keepdims=True) + level
         return mean
 
 
@@ -63,75 +100,104 @@ class KnnStrategy:
 
     name = "knn"
     summary = "similarity-weighted mean over the nearest measured prompts (int8 index)"
-    needs = "embedding"
+    needs = "embedding, surface features"
 
     def select(self, cross_predict: CrossPredict, scores: FloatArray) -> Params:
-        """Choose the number of neighbours and how fast their weight falls, then the number of components."""
+        """Choose weight of form, number of neighbours and level's temperature; then the other two."""
+        start: Params = {"components": 128, "neighbours": 100, "surface_weight": 0.5}
+        weights = [_with(start, temperature=0.1, surface_weight=weight) for weight in _GRID_WEIGHTS]
+        best = best_of(self, weights, cross_predict, scores)
         grid = [
-            {"components": 128, "neighbours": k, "temperature": t}
-            for k in (30, 60, 100, 200)
-            for t in (0.05, 0.1, 0.3)
+            _with(best, neighbours=k, temperature=t) for k in _GRID_NEIGHBOURS for t in _GRID_TEMPERATURES
         ]
         best = best_of(self, grid, cross_predict, scores)
-        return best_of(self, [{**best, "components": c} for c in (64, 128, 256)], cross_predict, scores)
+        smoother = [
+            {**best, "temperature_between": t} for t in _GRID_TEMPERATURES if t >= best["temperature"]
+        ]
+        best = best_of(self, smoother, cross_predict, scores)
+        return best_of(self, [{**best, "components": c} for c in _GRID_COMPONENTS], cross_predict, scores)
 
     def fit(self, inputs: Inputs, scores: FloatArray, params: Params, *, seed: int) -> Arrays:
         """Build the index; a set too large for the budget is thinned by a seeded draw."""
         from sklearn.decomposition import PCA  # noqa: PLC0415 - training only
 
-        dimension = inputs.embeddings.shape[1]
-        components = min(int(number(params, "components", 1, 4096)), dimension, len(inputs))
-        room = (_BUDGET - 4 * dimension * (components + 1)) // (components + scores.shape[1])
-        if len(inputs) > room:
-            rows = np.sort(np.random.default_rng(seed).choice(len(inputs), size=room, replace=False))
-            inputs, scores = inputs.take(rows), scores[rows]
+        rows, dimension = inputs.embeddings.shape
+        size = inputs.surface.shape[1]
+        components = min(int(number(params, "components", 1, 4096)), dimension, rows)
+        room = (_BUDGET - 4 * dimension * (components + 1)) // (components + size + scores.shape[1])
+        if rows > room:
+            kept = np.sort(np.random.default_rng(seed).choice(rows, size=room, replace=False))
+            inputs, scores = inputs.take(kept), scores[kept]
         pca = PCA(n_components=components, svd_solver="covariance_eigh").fit(
             inputs.embeddings.astype(np.float64)
         )
-        projection, centre = pca.components_.T.astype(np.float32), pca.mean_.astype(np.float32)
-        vectors = _unit((inputs.embeddings - centre) @ projection)
-        scale = np.float32(max(float(np.abs(vectors).max()), 1e-6) / 127)
+        spread = inputs.surface.std(axis=0, dtype=np.float64)
+        # A feature that never varies says nothing; standardising it would blow up noise.
+        scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0) / np.sqrt(size)
+        space = _Space(
+            projection=np.ascontiguousarray(pca.components_.T, dtype=np.float32),
+            centre=pca.mean_.astype(np.float32),
+            surface_mean=inputs.surface.mean(axis=0, dtype=np.float64).astype(np.float32),
+            surface_scale=(scale * number(params, "surface_weight", 0, 100)).astype(np.float32),
+        )
+        vectors = space.place(inputs)
+        step = np.float32(max(float(np.abs(vectors).max()), 1e-6) / 127)
         steps = np.where(np.isnan(scores), _MISSING, np.round(np.nan_to_num(scores) * _STEPS))
         return {
-            "centre": centre,
-            "index": np.round(vectors / scale).astype(np.int8),
+            **vars(space),
+            "index": np.round(vectors / step).astype(np.int8),
             "prior": np.asarray([_mean_or_half(column) for column in scores.T], dtype=np.float32),
-            "projection": np.ascontiguousarray(projection),
-            "scale": np.asarray([scale], dtype=np.float32),
             "scores": steps.astype(np.uint8),
+            "step": np.asarray([step], dtype=np.float32),
         }
 
     def load(
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
     ) -> _KnnPredictor:
-        """Check the six tensors and unpack the index to float32."""
-        del surface
-        index = need(weights, "index", np.int8, (None, None))
-        rows, components = index.shape
-        steps = need(weights, "scores", np.uint8, (rows, models))
-        measured = steps != _MISSING
-        groups: list[tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]] = []
-        for pattern in np.unique(measured, axis=1).T:
-            columns = np.flatnonzero((measured == pattern[:, None]).all(axis=0))
-            members = np.flatnonzero(pattern)
-            if len(members):
-                scores = steps[members][:, columns].astype(np.float32) / np.float32(_STEPS)
-                groups.append((columns, members, scores))
+        """Check the tensors and unpack the index to float32."""
+        projection = need(weights, "projection", np.float32, (dimension, None))
+        index = need(weights, "index", np.int8, (None, projection.shape[1] + surface))
+        steps = need(weights, "scores", np.uint8, (len(index), models))
         return _KnnPredictor(
-            index=index.astype(np.float32) * need(weights, "scale", np.float32, (1,)),
-            projection=need(weights, "projection", np.float32, (dimension, components)),
-            centre=need(weights, "centre", np.float32, (dimension,)),
-            groups=tuple(groups),
+            space=_Space(
+                projection=projection,
+                centre=need(weights, "centre", np.float32, (dimension,)),
+                surface_mean=need(weights, "surface_mean", np.float32, (surface,)),
+                surface_scale=need(weights, "surface_scale", np.float32, (surface,)),
+            ),
+            index=index.astype(np.float32) * need(weights, "step", np.float32, (1,)),
+            groups=tuple(_groups(steps)),
             prior=np.clip(need(weights, "prior", np.float32, (models,)), 0, 1),
             neighbours=int(number(params, "neighbours", 1, 100_000)),
-            temperature=number(params, "temperature", 1e-3, 1e3),
+            temperature=np.float32(number(params, "temperature", 1e-3, 1e3)),
+            temperature_between=np.float32(number(params, "temperature_between", 1e-3, 1e3)),
         )
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
+def _with(params: Params, *, temperature: float, **changes: Any) -> Params:
+    return {**params, **changes, "temperature": temperature, "temperature_between": temperature}
+
+
+def _groups(steps: NDArray[np.uint8]) -> Iterator[_Group]:
+    measured = steps != _MISSING
+    for pattern in np.unique(measured, axis=1).T:
+        rows = np.flatnonzero(pattern)
+        if len(rows):
+            columns = np.flatnonzero((measured == pattern[:, None]).all(axis=0))
+            scores = steps[rows][:, columns].astype(np.float32) / np.float32(_STEPS)
+            yield _Group(columns, None if len(rows) == len(steps) else rows, scores)
+
+
+def _weighted(similarity: FloatArray, temperature: np.float32, scores: FloatArray) -> FloatArray:
+    weight = np.exp((similarity - similarity.max(axis=1, keepdims=True)) / temperature)
+    weight /= weight.sum(axis=1, keepdims=True)
+    mean: FloatArray = np.einsum("nk,nkm->nm", weight, scores)
+    return mean
+
+
+def _unit(vectors: NDArray[np.floating[Any]]) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: FloatArray = vectors / np.maximum(length, np.float32(1e-9))
-    return unit
+    return np.asarray(vectors / np.maximum(length, np.float32(1e-9)), dtype=np.float32)
 
 
 def _mean_or_half(column: FloatArray) -> float:

@@ -38,7 +38,7 @@ class RidgeStrategy:
 
     name = "ridge"
     summary = "linear regression with an L2 penalty on embedding and surface features"
-    needs = "embedding"
+    needs = "embedding, surface features"
 
     def select(self, cross_predict: CrossPredict, scores: FloatArray) -> Params:
         """Choose the penalty."""
