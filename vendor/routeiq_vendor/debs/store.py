@@ -5,7 +5,7 @@ Only packages that the pool lacks are asked for; with a full pool apt is not eve
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from routeiq_vendor.documents import read_document, write_document
 from routeiq_vendor.errors import DownloadError, LockError, PoolError
 from routeiq_vendor.pool import Pool, digest_of
 
-__all__ = ["DebStore", "FetchedDebs"]
+__all__ = ["DebStore", "FetchedDebs", "fetch_debs"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class DebStore:
         offered = self.apt.show({name: lock.packages[name].version for name in self._missing(lock)})
         sources = sort_out(lock, self.pool.has, {name: record.deb for name, record in offered.items()})
         if sources.mirror:
-            self._download({name: lock.packages[name] for name in sources.mirror}, progress)
+            fetch_debs({name: lock.packages[name] for name in sources.mirror}, self.apt, self.pool, progress)
         return [
             name
             for name in sorted(sources.elsewhere)
@@ -100,28 +100,6 @@ class DebStore:
                 self.archive, name, lock.packages[name], pool=self.pool, progress=progress
             )
         ]
-
-    def _download(self, debs: dict[str, LockedDeb], progress: Progress) -> None:
-        self.pool.root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=self.pool.root, prefix="debs-"))
-        wanted = {deb.sha256: name for name, deb in debs.items()}
-        try:
-            try:
-                self.apt.download(debs, staging, progress)
-            finally:
-                # What arrived before a failure is kept: the next run asks for the rest only.
-                self._take(staging.glob("*.deb"), wanted)
-        finally:
-            shutil.rmtree(staging)
-        if wanted:
-            name = min(wanted.values())
-            raise DownloadError(f"{name}: the mirror gave something else than the lock names", subject=name)
-
-    def _take(self, files: Iterable[Path], wanted: dict[str, str]) -> None:
-        for path in files:
-            digest = digest_of(path)
-            if wanted.pop(digest, None):
-                self.pool.add_file(path, expect_sha256=digest)
 
     def _drift(self, lock: DebsLock, lost: list[str], progress: Progress) -> FetchedDebs:
         fresh = self.resolve()
@@ -133,3 +111,24 @@ class DebStore:
             raise refuse_vanished(used, still, archive=bool(self.archive))
         write_document(self.used, used)
         return FetchedDebs(used, self.used, tuple(moved(lock, used)))
+
+
+def fetch_debs(debs: Mapping[str, LockedDeb], apt: Apt, pool: Pool, progress: Progress) -> None:
+    """Download these packages from the mirror into the pool; `DownloadError` when one comes out different."""
+    pool.root.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=pool.root, prefix="debs-"))
+    wanted = {deb.sha256: name for name, deb in debs.items()}
+    try:
+        try:
+            apt.download(debs, staging, progress)
+        finally:
+            # What arrived before a failure is kept: the next run asks for the rest only.
+            for path in staging.glob("*.deb"):
+                digest = digest_of(path)
+                if wanted.pop(digest, None):
+                    pool.add_file(path, expect_sha256=digest)
+    finally:
+        shutil.rmtree(staging)
+    if wanted:
+        name = min(wanted.values())
+        raise DownloadError(f"{name}: the mirror gave something else than the lock names", subject=name)

@@ -112,6 +112,10 @@ class WheelStore:
             raise DownloadError(f"{what}: no wheel for the target: {', '.join(map(str, missing))}")
         return wheels
 
+    def view(self, folder: Path, wheel: Wheel) -> Path:
+        """Lay a wheel out under its own name, as installers want it, and return the file."""
+        return self._pool.view(folder, {wheel.filename: wheel.sha256}) / wheel.filename
+
     def fetch_unpinned(self, name: str, version: str, progress: Progress) -> Wheel:
         """Download a release whose hash no lock names yet (for making locks only)."""
         staging = Path(tempfile.mkdtemp(dir=self._pool.root, prefix="wheels-"))
