@@ -21,21 +21,31 @@ Strategy = Literal["auto", "ml", "round-robin", "declared-order"]
 class Settings(BaseSettings):
     """Each field is one variable; the field's alias is its name."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, validate_by_name=False)
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, env_ignore_empty=True, validate_by_name=False
+    )
 
     master_key: Annotated[
         SecretStr,
-        Field(alias="LITELLM_MASTER_KEY", min_length=8, description="Admin key; 8 characters or more. Required"),
+        Field(
+            alias="LITELLM_MASTER_KEY", min_length=8, description="Admin key; 8 characters or more. Required"
+        ),
     ]
     database_url: Annotated[
         SecretStr | None,
-        Field(alias="DATABASE_URL", description="`postgresql://user:password@host:5432/name`; unset: SQLite in "
-              "`ROUTEIQ_DATA_DIR`"),
+        Field(
+            alias="DATABASE_URL",
+            description="`postgresql://user:password@host:5432/name`; unset: SQLite in `ROUTEIQ_DATA_DIR`",
+        ),
     ] = None
     pepper: Annotated[
         SecretStr | None,
-        Field(alias="ROUTEIQ_PEPPER", min_length=32, description="Secret that keys are hashed with, 32 characters or "
-              "more. Required with PostgreSQL; with SQLite it is made on first start and kept in the data directory"),
+        Field(
+            alias="ROUTEIQ_PEPPER",
+            min_length=32,
+            description="Secret that keys are hashed with, 32 characters or "
+            "more. Required with PostgreSQL; with SQLite it is made on first start and kept in the data directory",
+        ),
     ] = None
     data_dir: Annotated[
         Path, Field(alias="ROUTEIQ_DATA_DIR", description="The only directory that the gateway writes to")
@@ -45,36 +55,54 @@ class Settings(BaseSettings):
     ] = Path("/app/models")
     trust_key: Annotated[
         Path | None,
-        Field(alias="ROUTEIQ_TRUST_KEY", description="Public key (PEM) that models must be signed with; without it no "
-              "routing artifact is loaded"),
+        Field(
+            alias="ROUTEIQ_TRUST_KEY",
+            description="Public key (PEM) that models must be signed with; without it no "
+            "routing artifact is loaded",
+        ),
     ] = None
     bundle_json: Annotated[
         Path,
-        Field(alias="ROUTEIQ_BUNDLE_JSON", description="`bundle.json` that vouches for the models of an image, its "
-              "signature beside it"),
+        Field(
+            alias="ROUTEIQ_BUNDLE_JSON",
+            description="`bundle.json` that vouches for the models of an image, its signature beside it",
+        ),
     ] = Path("/app/trust/bundle.json")
     strategy: Annotated[
         Strategy,
-        Field(alias="ROUTEIQ_STRATEGY", description="How `model: auto` is routed: `ml` by the signed artifact, "
-              "`round-robin`, `declared-order`, or `auto`: `ml` when `config.yaml` names an artifact, else "
-              "`declared-order`"),
+        Field(
+            alias="ROUTEIQ_STRATEGY",
+            description="How `model: auto` is routed: `ml` by the signed artifact, "
+            "`round-robin`, `declared-order`, or `auto`: `ml` when `config.yaml` names an artifact, else "
+            "`declared-order`",
+        ),
     ] = "auto"
     metrics_host: Annotated[
         str, Field(alias="ROUTEIQ_METRICS_HOST", description="Address that `/metrics` listens on")
     ] = "0.0.0.0"  # noqa: S104 - the metrics hold no secret, and a scraper is on another host
     metrics_port: Annotated[
-        int, Field(alias="ROUTEIQ_METRICS_PORT", ge=0, le=65535, description="Port of `/metrics`; 0 switches it off")
+        int,
+        Field(
+            alias="ROUTEIQ_METRICS_PORT", ge=0, le=65535, description="Port of `/metrics`; 0 switches it off"
+        ),
     ] = 9464
     max_body_bytes: Annotated[
         int, Field(alias="ROUTEIQ_MAX_BODY_BYTES", ge=1024, description="Largest request body; above it: 413")
     ] = 50 << 20
     drain_timeout_seconds: Annotated[
-        int, Field(alias="ROUTEIQ_DRAIN_TIMEOUT_SECONDS", ge=0, description="How long running calls may take to end "
-                   "after SIGTERM")
+        int,
+        Field(
+            alias="ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
+            ge=0,
+            description="How long running calls may take to end after SIGTERM",
+        ),
     ] = 30
     console_path: Annotated[
-        Path, Field(alias="ROUTEIQ_CONSOLE_PATH", description="Static files of the console, served at `/ui/` when the "
-                    "folder exists")
+        Path,
+        Field(
+            alias="ROUTEIQ_CONSOLE_PATH",
+            description="Static files of the console, served at `/ui/` when the folder exists",
+        ),
     ] = Path("/app/static")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],

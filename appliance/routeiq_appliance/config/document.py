@@ -55,7 +55,9 @@ def parse_document(text: str, *, name: str, limits: Limits) -> Document:
 def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], name: str, limits: Limits) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if len(lines) > limits.config_nodes:
-        raise ConfigError(f"{name}: more than {limits.config_nodes} values once aliases are expanded", subject=name)
+        raise ConfigError(
+            f"{name}: more than {limits.config_nodes} values once aliases are expanded", subject=name
+        )
     if isinstance(node, yaml.SequenceNode):
         for position, child in enumerate(node.value):
             _walk(child, (*path, position), lines, name, limits)

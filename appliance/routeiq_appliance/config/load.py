@@ -22,14 +22,18 @@ __all__ = ["load_config", "parse_config"]
 _ENVIRONMENT = "os.environ/"
 
 
-def load_config(path: FilePath, environ: Mapping[str, str], *, limits: Limits = DEFAULT_LIMITS) -> GatewayConfig:
+def load_config(
+    path: FilePath, environ: Mapping[str, str], *, limits: Limits = DEFAULT_LIMITS
+) -> GatewayConfig:
     """Read and check the file; raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             raw = file.read(limits.config_bytes + 1)
     except OSError as error:
         raise ConfigError(
-            f"{path}: {(error.strerror or 'cannot be read').lower()}", subject=str(path), hint="pass --config FILE"
+            f"{path}: {(error.strerror or 'cannot be read').lower()}",
+            subject=str(path),
+            hint="pass --config FILE",
         ) from None
     if len(raw) > limits.config_bytes:
         raise ConfigError(f"{path}: larger than {limits.config_bytes} bytes", subject=str(path))
@@ -53,7 +57,9 @@ def parse_config(
     except ValidationError as error:
         mistakes += [_explain(item, document) for item in error.errors(include_url=False)]
     if config is not None:
-        mistakes += [(document.line(path), f"{_dotted(path)}: {what}") for path, what in _cross_checks(config)]
+        mistakes += [
+            (document.line(path), f"{_dotted(path)}: {what}") for path, what in _cross_checks(config)
+        ]
     if mistakes or config is None:
         lines = "\n".join(f"{name}:{line}: {what}" for line, what in sorted(set(mistakes)))
         raise ConfigError(lines, subject=name, hint="docs/configuration.md describes every key")
@@ -69,7 +75,9 @@ def _from_environment(document: Document, environ: Mapping[str, str], mistakes: 
         if isinstance(value, str) and value.startswith(_ENVIRONMENT):
             variable = value.removeprefix(_ENVIRONMENT)
             if not environ.get(variable):
-                mistakes.append((document.line(path), f"{_dotted(path)}: environment variable {variable} is not set"))
+                mistakes.append(
+                    (document.line(path), f"{_dotted(path)}: environment variable {variable} is not set")
+                )
             return environ.get(variable) or value
         return value
 
@@ -77,7 +85,10 @@ def _from_environment(document: Document, environ: Mapping[str, str], mistakes: 
     if not isinstance(entries, list):
         return document.values
     resolved = [
-        {**entry, "litellm_params": resolve(entry["litellm_params"], ("model_list", number, "litellm_params"))}
+        {
+            **entry,
+            "litellm_params": resolve(entry["litellm_params"], ("model_list", number, "litellm_params")),
+        }
         if isinstance(entry, dict) and "litellm_params" in entry
         else entry
         for number, entry in enumerate(entries)
@@ -91,11 +102,17 @@ def _explain(item: Any, document: Document) -> tuple[int, str]:
     if item["type"] == "extra_forbidden":
         known = sorted(_fields_at(path[:-1]))
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        message = f"unknown name; did you mean `{near[0]}`?" if near else f"unknown name; known are: {', '.join(known)}"
+        message = (
+            f"unknown name; did you mean `{near[0]}`?"
+            if near
+            else f"unknown name; known are: {', '.join(known)}"
+        )
     elif item["type"] == "missing":
         message = "is missing"
     elif item["type"] == "literal_error":
-        near = difflib.get_close_matches(str(item["input"])[:64], item["ctx"]["expected"].replace("'", "").split(" or "), n=1)
+        near = difflib.get_close_matches(
+            str(item["input"])[:64], item["ctx"]["expected"].replace("'", "").split(" or "), n=1
+        )
         message = f"must be {item['ctx']['expected']}" + (f"; did you mean `{near[0]}`?" if near else "")
     else:
         message = message[:1].lower() + message[1:]
@@ -108,7 +125,9 @@ def _fields_at(path: Path) -> set[str]:
     for step in path:
         if isinstance(step, int):
             continue
-        field = model.model_fields.get(step) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        field = (
+            model.model_fields.get(step) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        )
         if field is None:
             return set()
         model = next(iter(get_args(field.annotation)), field.annotation)
@@ -128,7 +147,10 @@ def _cross_checks(config: GatewayConfig) -> Iterator[tuple[Path, str]]:
     if auto.artifact:
         for group in candidates:
             if group in groups and group not in auto.model_map:
-                yield ("routeiq", "auto"), f"model_map: candidate `{group}` is not mapped to a model of the artifact"
+                yield (
+                    ("routeiq", "auto"),
+                    f"model_map: candidate `{group}` is not mapped to a model of the artifact",
+                )
         if not auto.model_map:
             yield ("routeiq", "auto"), "model_map: is missing; the artifact's models must be mapped to groups"
     seen: set[str] = set()

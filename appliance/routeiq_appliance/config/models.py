@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from routeiq_appliance.egress.destinations import parse_destination
 from routeiq_appliance.errors import ConfigError
 
-__all__ = ["IGNORED_SECTIONS", "AutoSection", "GatewayConfig", "LitellmParams", "ModelEntry", "ModelInfo", "RouteIQSection"]
+__all__ = [
+    "IGNORED_SECTIONS",
+    "AutoSection",
+    "GatewayConfig",
+    "LitellmParams",
+    "ModelEntry",
+    "ModelInfo",
+    "RouteIQSection",
+]
 
 IGNORED_SECTIONS = ("litellm_settings", "router_settings", "general_settings", "environment_variables")
 
@@ -25,16 +33,21 @@ class LitellmParams(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
-    model: Annotated[str, Field(min_length=1, description="Provider and model as LiteLLM names them: `openai/NAME`")]
+    model: Annotated[
+        str, Field(min_length=1, description="Provider and model as LiteLLM names them: `openai/NAME`")
+    ]
     api_base: Annotated[
         str | None, Field(description="Address of the upstream; required while `routeiq.egress` is `sealed`")
     ] = None
     api_key: Annotated[
-        str | None, Field(description="Credential of the upstream; `os.environ/NAME` takes it from the environment")
+        str | None,
+        Field(description="Credential of the upstream; `os.environ/NAME` takes it from the environment"),
     ] = None
     timeout: Annotated[float | None, Field(gt=0, description="Seconds for a whole call; default 600")] = None
     stream_timeout: Annotated[float | None, Field(gt=0, description="Seconds for a streaming call")] = None
-    max_retries: Annotated[int | None, Field(ge=0, description="Retries by the upstream library; default 0")] = None
+    max_retries: Annotated[
+        int | None, Field(ge=0, description="Retries by the upstream library; default 0")
+    ] = None
 
 
 class ModelInfo(BaseModel):
@@ -44,7 +57,10 @@ class ModelInfo(BaseModel):
 
     id: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of the deployment; default GROUP-NUMBER"),
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            description="Name of the deployment; default GROUP-NUMBER",
+        ),
     ] = None
     mode: Annotated[
         Literal["chat", "completion", "embedding"] | None,
@@ -74,7 +90,8 @@ class AutoSection(_Strict):
     """How `model: auto` is routed."""
 
     candidates: Annotated[
-        list[str] | None, Field(min_length=1, description="Groups that `auto` chooses from; default: every chat group")
+        list[str] | None,
+        Field(min_length=1, description="Groups that `auto` chooses from; default: every chat group"),
     ] = None
     artifact: Annotated[
         str | None, Field(description="Folder of the signed routing artifact, below `ROUTEIQ_MODELS_PATH`")
@@ -83,16 +100,22 @@ class AutoSection(_Strict):
         str, Field(description="Folder of the embedder's weights, below `ROUTEIQ_MODELS_PATH`")
     ] = "sentence-transformers/all-MiniLM-L6-v2"
     model_map: Annotated[
-        dict[str, str], Field(description="Group → the model of the artifact that stands for it, until calibration")
+        dict[str, str],
+        Field(description="Group → the model of the artifact that stands for it, until calibration"),
     ] = {}
     cost_weight: Annotated[
-        float, Field(ge=0, le=1, description="Quality that one gives up to go from the dearest candidate to a free one")
+        float,
+        Field(
+            ge=0, le=1, description="Quality that one gives up to go from the dearest candidate to a free one"
+        ),
     ] = 0.0
 
     @field_validator("artifact", "embedder")
     @classmethod
     def _inside(cls, value: str | None) -> str | None:
-        if value is not None and (value.startswith("/") or any(part in {"", ".", ".."} for part in value.split("/"))):
+        if value is not None and (
+            value.startswith("/") or any(part in {"", ".", ".."} for part in value.split("/"))
+        ):
             raise ValueError("must be a path below the models folder, without `..`")
         return value
 
@@ -102,8 +125,10 @@ class RouteIQSection(_Strict):
 
     egress: Annotated[
         Literal["sealed", "open"],
-        Field(description="`sealed`: refuse to serve while the outside answers, and every dial to a destination that "
-              "is not configured; `open`: count them"),
+        Field(
+            description="`sealed`: refuse to serve while the outside answers, and every dial to a destination that "
+            "is not configured; `open`: count them"
+        ),
     ] = "sealed"
     canaries: Annotated[
         list[str], Field(description="Outside destinations (HOST:PORT) that must not answer at start")
@@ -111,7 +136,9 @@ class RouteIQSection(_Strict):
     auto: Annotated[AutoSection, Field(description="How `model: auto` is routed")] = AutoSection()
     extra_params: Annotated[
         list[str],
-        Field(description="Request fields beyond OpenAI's that are relayed to upstreams in the body, as they come"),
+        Field(
+            description="Request fields beyond OpenAI's that are relayed to upstreams in the body, as they come"
+        ),
     ] = ["chat_template_kwargs", "min_p", "repetition_penalty", "top_k"]
 
     @field_validator("canaries")
@@ -133,4 +160,6 @@ class GatewayConfig(_Strict):
     litellm_settings: Annotated[dict[str, Any] | None, Field(description="Accepted, not acted on yet")] = None
     router_settings: Annotated[dict[str, Any] | None, Field(description="Accepted, not acted on yet")] = None
     general_settings: Annotated[dict[str, Any] | None, Field(description="Accepted, not acted on yet")] = None
-    environment_variables: Annotated[dict[str, Any] | None, Field(description="Accepted, not acted on yet")] = None
+    environment_variables: Annotated[
+        dict[str, Any] | None, Field(description="Accepted, not acted on yet")
+    ] = None

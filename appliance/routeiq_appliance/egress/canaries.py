@@ -47,7 +47,10 @@ def try_canaries(canaries: Sequence[Destination], *, seconds: float, dial: Dial 
         if dial(canary, seconds):
             answered.append(canary)
 
-    threads = [threading.Thread(target=one, args=(canary,), daemon=True, name=f"canary-{canary}") for canary in canaries]
+    threads = [
+        threading.Thread(target=one, args=(canary,), daemon=True, name=f"canary-{canary}")
+        for canary in canaries
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

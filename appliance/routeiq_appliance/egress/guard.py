@@ -121,7 +121,11 @@ class GuardedLoop(uvloop.Loop):
         return await super().create_connection(protocol_factory, host, port, **options)
 
     async def create_datagram_endpoint(
-        self, protocol_factory: Callable[[], Any], local_addr: Any = None, remote_addr: Any = None, **options: Any
+        self,
+        protocol_factory: Callable[[], Any],
+        local_addr: Any = None,
+        remote_addr: Any = None,
+        **options: Any,
     ) -> Any:
         """See `asyncio.loop.create_datagram_endpoint`."""
         if remote_addr is not None:
@@ -137,7 +141,9 @@ class GuardedLoop(uvloop.Loop):
 
 def _literal(host: str | bytes) -> bool:
     try:
-        ipaddress.ip_address((host.decode("ascii", "replace") if isinstance(host, bytes) else host).partition("%")[0])
+        ipaddress.ip_address(
+            (host.decode("ascii", "replace") if isinstance(host, bytes) else host).partition("%")[0]
+        )
     except ValueError:
         return False
     return True

@@ -72,7 +72,9 @@ class Authenticator:
         try:
             record = await asyncio.get_running_loop().run_in_executor(self._executor, self._store.find, key)
         except StateError as error:
-            raise CallError(503, str(error), kind="server_error", code="key_store_unavailable", retry_after=1) from error
+            raise CallError(
+                503, str(error), kind="server_error", code="key_store_unavailable", retry_after=1
+            ) from error
         self._cache[digest] = (self._clock() + self._limits.key_cache_seconds, record)
         self._cache.move_to_end(digest)
         while len(self._cache) > self._limits.key_cache_entries:

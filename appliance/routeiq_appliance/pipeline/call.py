@@ -24,7 +24,9 @@ async def complete(upstream: Upstream, deployment: Deployment, call: Call) -> di
         raise _too_slow(deployment) from None
 
 
-async def open_stream(upstream: Upstream, deployment: Deployment, call: Call) -> AsyncIterator[dict[str, Any]]:
+async def open_stream(
+    upstream: Upstream, deployment: Deployment, call: Call
+) -> AsyncIterator[dict[str, Any]]:
     """Return the events once the first one is there; an upstream that sends none is an error (502)."""
     events = upstream.stream(deployment, call)
     try:
@@ -37,7 +39,12 @@ async def open_stream(upstream: Upstream, deployment: Deployment, call: Call) ->
         await events.aclose()
         raise
     if first is None:
-        raise CallError(502, "the upstream ended the stream before its first event", kind="server_error", code="bad_upstream")
+        raise CallError(
+            502,
+            "the upstream ended the stream before its first event",
+            kind="server_error",
+            code="bad_upstream",
+        )
     return _rest(first, events, deployment)
 
 
@@ -57,5 +64,8 @@ async def _rest(first: dict[str, Any], events: Any, deployment: Deployment) -> A
 
 def _too_slow(deployment: Deployment) -> CallError:
     return CallError(
-        504, f"the upstream did not answer within {deployment.timeout:g} s", kind="server_error", code="upstream_timeout"
+        504,
+        f"the upstream did not answer within {deployment.timeout:g} s",
+        kind="server_error",
+        code="upstream_timeout",
     )

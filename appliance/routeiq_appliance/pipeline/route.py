@@ -77,7 +77,9 @@ class Route:
                 param="model",
             )  # fmt: skip
         if not candidates:
-            raise CallError(503, "`auto` has no candidate", kind="server_error", code="no_candidate", param="model")
+            raise CallError(
+                503, "`auto` has no candidate", kind="server_error", code="no_candidate", param="model"
+            )
         return await self.strategy.choose(call.prompt, candidates)
 
     def _allowed(self, principal: Principal) -> tuple[str, ...]:
@@ -90,14 +92,23 @@ class Route:
         if group not in self.groups:
             near = difflib.get_close_matches(group[:128], self.visible(principal), n=1)
             advice = f"; did you mean `{near[0]}`?" if near else "; `GET /v1/models` lists what there is"
-            raise CallError(404, f"there is no model `{group[:128]}`{advice}", code="model_not_found", param="model")
+            raise CallError(
+                404, f"there is no model `{group[:128]}`{advice}", code="model_not_found", param="model"
+            )
         if not may_use(principal, group):
             raise CallError(
-                403, f"the key may not use model `{group}`", kind="permission_error", code="model_not_allowed", param="model"
+                403,
+                f"the key may not use model `{group}`",
+                kind="permission_error",
+                code="model_not_allowed",
+                param="model",
             )
         if not any(deployment.mode in _MODES[call.kind] for deployment in self.groups[group]):
             raise CallError(
-                400, f"model `{group}` does not answer {call.kind} calls", code="model_not_supported", param="model"
+                400,
+                f"model `{group}` does not answer {call.kind} calls",
+                code="model_not_supported",
+                param="model",
             )
 
     def _in_turn(self, group: str) -> tuple[Deployment, ...]:

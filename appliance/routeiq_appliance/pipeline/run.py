@@ -40,7 +40,9 @@ class Exchange:
     async def complete(self) -> dict[str, Any]:
         """Return the whole answer; raises `CallError`."""
         decision = self.decision = await self._route.decide(self.principal, self.call)
-        return relay_body(await complete(self._upstream, decision.deployment, self.call), decision, self.tally)
+        return relay_body(
+            await complete(self._upstream, decision.deployment, self.call), decision, self.tally
+        )
 
     async def open_stream(self) -> AsyncGenerator[dict[str, Any], None]:
         """Return the events, the first of which has arrived; raises `CallError`."""
@@ -90,7 +92,9 @@ class Pipeline:
             self._settle(exchange)
 
     def _settle(self, exchange: Exchange) -> None:
-        row = ledger_row(exchange.call, exchange.principal, exchange.decision, exchange.tally, now=self._now())
+        row = ledger_row(
+            exchange.call, exchange.principal, exchange.decision, exchange.tally, now=self._now()
+        )
         self._ledger.record(row)
         self._metrics.settled(row)
         shown = {key: value for key, value in row.items() if key not in {"started_at", "decision"}}

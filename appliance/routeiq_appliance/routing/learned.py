@@ -50,4 +50,6 @@ class Learned:
         )
 
     def _declared(self, candidates: tuple[str, ...], reason: str) -> Choice:
-        return Choice(candidates[0], self.name, None, tuple((c, None) for c in candidates), reason, self._router.digest)
+        return Choice(
+            candidates[0], self.name, None, tuple((c, None) for c in candidates), reason, self._router.digest
+        )

@@ -15,7 +15,13 @@ class DeclaredOrder:
     async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
         """See `RoutingStrategy.choose`."""
         del prompt
-        return Choice(candidates[0], self.name, None, tuple((c, None) for c in candidates), "first of the declared order")
+        return Choice(
+            candidates[0],
+            self.name,
+            None,
+            tuple((c, None) for c in candidates),
+            "first of the declared order",
+        )
 
 
 class RoundRobin:

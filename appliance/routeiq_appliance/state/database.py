@@ -5,6 +5,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from routeiq_appliance.errors import StateError
 
@@ -20,7 +21,9 @@ def database_url(url: str | None, data_dir: Path) -> URL:
     try:
         parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise StateError("DATABASE_URL: not a URL", hint="write postgresql://user:password@host:5432/name") from None
+        raise StateError(
+            "DATABASE_URL: not a URL", hint="write postgresql://user:password@host:5432/name"
+        ) from None
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise StateError(
             f"DATABASE_URL: {parsed.get_backend_name()} is not supported",
@@ -44,7 +47,12 @@ def open_engine(url: URL, *, pool_size: int = 4) -> sa.Engine:
         sa.event.listen(engine, "connect", _tune_sqlite)
         return engine
     return sa.create_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=5, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5},
     )
 
 
@@ -60,7 +68,7 @@ def _prepare_file(path: Path) -> None:
         ) from None
 
 
-def _tune_sqlite(connection: sa.pool.DBAPIConnection, _record: object) -> None:
+def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:
     cursor = connection.cursor()
     # FULL: a row that was committed survives a power cut.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):

@@ -85,7 +85,9 @@ class Ledger:
                 _LOG.error("ledger rows refused", extra={"rows": len(rows), "error": type(error).__name__})  # noqa: TRY400
                 return
             except sa.exc.SQLAlchemyError as error:
-                _LOG.warning("ledger waits for the database", extra={"rows": len(rows), "error": type(error).__name__})
+                _LOG.warning(
+                    "ledger waits for the database", extra={"rows": len(rows), "error": type(error).__name__}
+                )
                 if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
                     _LOG.error("ledger rows lost at stop", extra={"rows": len(rows)})  # noqa: TRY400
                     return

@@ -18,7 +18,9 @@ from routeiq_signing.progress import Progress
 
 __all__ = ["current_revision", "head_revision", "migrate", "require_head", "wait_for_database"]
 
-_LOCK = 0x526F757465  # "Route": one number for every gateway on a server; PostgreSQL scopes it to the database
+_LOCK = (
+    0x526F757465  # "Route": one number for every gateway on a server; PostgreSQL scopes it to the database
+)
 
 
 def _config() -> Config:
@@ -57,7 +59,9 @@ def migrate(engine: sa.Engine) -> tuple[str | None, str]:
             command.upgrade(config, "head")
             return before, head_revision()
     except sa.exc.SQLAlchemyError as error:
-        raise StateError(f"database: {_reason(error)}", hint="check DATABASE_URL and the user's rights") from None
+        raise StateError(
+            f"database: {_reason(error)}", hint="check DATABASE_URL and the user's rights"
+        ) from None
 
 
 def require_head(engine: sa.Engine) -> None:
@@ -65,10 +69,13 @@ def require_head(engine: sa.Engine) -> None:
     try:
         found = current_revision(engine)
     except sa.exc.SQLAlchemyError as error:
-        raise StateError(f"database: {_reason(error)}", hint="check DATABASE_URL, and that the server is up") from None
+        raise StateError(
+            f"database: {_reason(error)}", hint="check DATABASE_URL, and that the server is up"
+        ) from None
     if found != head_revision():
         raise StateError(
-            f"database: schema is {found or 'empty'}, want {head_revision()}", hint="run `routeiq admin migrate` first"
+            f"database: schema is {found or 'empty'}, want {head_revision()}",
+            hint="run `routeiq admin migrate` first",
         )
 
 

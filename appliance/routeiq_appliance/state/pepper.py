@@ -42,7 +42,9 @@ def ensure_pepper(data_dir: Path, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
         ) from None
     if len(pepper) < 32:
         raise StateError(
-            f"{path}: shorter than 32 bytes", subject=str(path), hint="restore it from the backup; keys depend on it"
+            f"{path}: shorter than 32 bytes",
+            subject=str(path),
+            hint="restore it from the backup; keys depend on it",
         )
     return pepper
 

@@ -22,7 +22,11 @@ class Metrics:
         labels = ["kind", "model", "status"]
         self._requests = Counter("gateway_requests", "Calls settled", labels, registry=self.registry)
         self._duration = Histogram(
-            "gateway_request_duration_seconds", "Whole call", ["kind", "model"], buckets=_SECONDS, registry=self.registry
+            "gateway_request_duration_seconds",
+            "Whole call",
+            ["kind", "model"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self._tokens = Counter("gateway_tokens", "Tokens", ["model", "direction"], registry=self.registry)
         self._decisions = Histogram(
@@ -36,7 +40,10 @@ class Metrics:
             "routeiq_routing_strategy_usage", "Decisions", ["strategy", "outcome"], registry=self.registry
         )
         self._refused = Counter(
-            "gateway_refused_requests", "Requests refused before a call began", ["status"], registry=self.registry
+            "gateway_refused_requests",
+            "Requests refused before a call began",
+            ["status"],
+            registry=self.registry,
         )
         self._active = Gauge("gateway_active_requests", "Calls under way", registry=self.registry)
         self._streams = Gauge("active_llm_streams", "Streams under way", registry=self.registry)

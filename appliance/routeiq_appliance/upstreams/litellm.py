@@ -123,15 +123,25 @@ def translate(error: Exception, deployment: Deployment, limits: Limits) -> CallE
             retry_after=_retry_after(error),
         )
     if status in {408, 504} or kind in {"Timeout", "TimeoutError"}:
-        return CallError(504, "the upstream did not answer in time", kind="server_error", code="upstream_timeout")
+        return CallError(
+            504, "the upstream did not answer in time", kind="server_error", code="upstream_timeout"
+        )
     if status == 503:
-        return CallError(503, "the upstream is overloaded or starting", kind="server_error", code="upstream_unavailable", retry_after=1)
+        return CallError(
+            503,
+            "the upstream is overloaded or starting",
+            kind="server_error",
+            code="upstream_unavailable",
+            retry_after=1,
+        )
     if status in {401, 403, 404}:
         return CallError(
             502, f"the upstream refused this gateway's credential or model name ({status})", kind="server_error",
             code="upstream_misconfigured",
         )  # fmt: skip
-    return CallError(502, "the upstream could not be reached or broke off", kind="server_error", code="bad_upstream")
+    return CallError(
+        502, "the upstream could not be reached or broke off", kind="server_error", code="bad_upstream"
+    )
 
 
 def _message(error: Exception, deployment: Deployment, limits: Limits) -> str:

@@ -4,5 +4,7 @@ from alembic import context
 
 from routeiq_appliance.state.tables import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA, render_as_batch=True)
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=METADATA, render_as_batch=True
+)
 context.run_migrations()

@@ -1,0 +1,55 @@
+"""Serves the console's static files at `/ui/`: from one folder, read-only, nothing outside it, nothing from outside."""
+
+from pathlib import Path
+
+from routeiq_appliance.api.http import Headers, Request
+from routeiq_appliance.errors import CallError
+
+__all__ = ["ConsoleRoutes"]
+
+_TYPES = {
+    ".css": b"text/css; charset=utf-8",
+    ".html": b"text/html; charset=utf-8",
+    ".ico": b"image/x-icon",
+    ".js": b"text/javascript; charset=utf-8",
+    ".json": b"application/json",
+    ".png": b"image/png",
+    ".svg": b"image/svg+xml",
+    ".txt": b"text/plain; charset=utf-8",
+    ".woff2": b"font/woff2",
+}
+_HEADERS: Headers = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-cache"),
+]
+_PREFIX = "/ui/"
+
+
+class ConsoleRoutes:
+    """Lists the files once at start: a path is looked up, never joined."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files: dict[str, Path] = {}
+        if folder.is_dir():
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and not path.is_symlink() and path.suffix in _TYPES:
+                    self._files[path.relative_to(folder).as_posix()] = path
+
+    async def serve(self, request: Request, _principal: object) -> None:
+        """`GET /ui/…`; a folder's `index.html` for its path."""
+        name = request.path.removeprefix(_PREFIX) if request.path.startswith(_PREFIX) else ""
+        path = self._files.get(name) or self._files.get(
+            f"{name}index.html" if name.endswith("/") or not name else ""
+        )
+        if path is None:
+            raise CallError(404, "there is no such page", code="not_found")
+        data = path.read_bytes()
+        await request.start(
+            200, _TYPES[path.suffix], [*_HEADERS, (b"content-length", str(len(data)).encode())]
+        )
+        await request.write(data, last=True)

@@ -1,0 +1,181 @@
+"""The one ASGI application: finds the route, lets nobody in without a key, renders every error with a request id.
+
+A route that is not in the table is refused without a key too (401 before 404): the table of paths is not public.
+"""
+
+import contextvars
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from routeiq_appliance.api.http import CallerLeftError, Headers, Receive, Request, Scope, Send, error_body
+from routeiq_appliance.errors import CallError
+from routeiq_appliance.pipeline.admit import admit_size
+from routeiq_appliance.pipeline.authenticate import Authenticator
+from routeiq_appliance.pipeline.types import Principal
+from routeiq_appliance.telemetry.metrics import Metrics
+
+__all__ = ["Access", "Handler", "Lifespan", "Route", "Server", "current_request_id"]
+
+_LOG = logging.getLogger(__name__)
+_CURRENT: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+
+Handler = Callable[[Request, Principal], Awaitable[None]]
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def current_request_id() -> str:
+    """Return the id of the request that this task serves."""
+    return _CURRENT.get()
+
+
+class Access(Enum):
+    """Who may use a route."""
+
+    OPEN = "anyone"
+    KEY = "any valid key"
+    BROWSER = "any valid key, also as the password of HTTP Basic"
+    ADMIN = "the master key"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of the data plane. A path that ends in `/` stands for all below it."""
+
+    path: str
+    methods: tuple[str, ...]
+    access: Access
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Lifespan:
+    """What is done before the first request and after the last."""
+
+    start: Callable[[], Awaitable[None]]
+    stop: Callable[[], Awaitable[None]]
+
+
+class Server:
+    """Routes that are not in `routes` go to `management`, for admins."""
+
+    def __init__(
+        self,
+        routes: list[Route],
+        management: ASGI,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        lifespan: Lifespan,
+        *,
+        management_body: int,
+    ) -> None:
+        self.routes = tuple(routes)
+        self._exact: Mapping[str, Route] = {route.path: route for route in routes}
+        self._prefixes = tuple(route for route in routes if route.path.endswith("/"))
+        self._management = management
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._lifespan = lifespan
+        self._management_body = management_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._lifespan.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._lifespan.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send, uuid.uuid4().hex)
+        _CURRENT.set(request.id)
+        try:
+            await self._dispatch(request, send)
+        except CallerLeftError:
+            return
+        except CallError as error:
+            self._metrics.refused(error.status)
+            await _render(request, error)
+        except Exception:
+            # The last net: whatever we did not foresee becomes one log line and one answer without a trace.
+            _LOG.exception("unexpected error", extra={"request_id": request.id, "path": request.path[:256]})
+            self._metrics.refused(500)
+            await _render(
+                request,
+                CallError(500, "internal error; the log has it under this request id", kind="server_error"),
+            )
+
+    async def _dispatch(self, request: Request, send: Send) -> None:
+        route = self._find(request.path)
+        if route is not None and route.access is Access.OPEN:
+            _check_method(route, request.method)
+            await route.handler(request, Principal("anyone"))
+            return
+        browser = route is not None and route.access is Access.BROWSER
+        principal = await self._authenticator.authenticate(request.credential(basic=browser))
+        if route is not None:
+            _check_method(route, request.method)
+            await route.handler(request, principal)
+            return
+        if not principal.is_admin:
+            # The same answer for what exists and what does not.
+            raise CallError(403, "this path needs the master key", kind="permission_error", code="admin_only")
+        await self._management(request.scope, self._bounded(request), _with_request_id(send, request.id))
+
+    def _find(self, path: str) -> Route | None:
+        route = self._exact.get(path)
+        return route or next((route for route in self._prefixes if path.startswith(route.path)), None)
+
+    def _bounded(self, request: Request) -> Receive:
+        size = 0
+
+        async def receive() -> MutableMapping[str, Any]:
+            nonlocal size
+            message = await request.receive()
+            size += len(message.get("body", b""))
+            admit_size(size, maximum=self._management_body)
+            return message
+
+        return receive
+
+
+def _check_method(route: Route, method: str) -> None:
+    if method not in route.methods:
+        allowed = ", ".join(route.methods)
+        raise CallError(405, f"this path takes {allowed}", code="method_not_allowed")
+
+
+def _with_request_id(send: Send, request_id: str) -> Send:
+    async def wrapped(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+        await send(message)
+
+    return wrapped
+
+
+async def _render(request: Request, error: CallError) -> None:
+    if request.started:
+        return  # a stream tells its own errors; here nothing can be said any more
+    headers: Headers = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    if error.status == 401:
+        basic = b"Basic" if request.path.startswith("/ui") else b"Bearer"
+        headers.append((b"www-authenticate", basic + b' realm="routeiq"'))
+    if error.status == 413:
+        # What is left of the body is not read.
+        headers.append((b"connection", b"close"))
+    await request.reply(error.status, error_body(error, request.id), headers)

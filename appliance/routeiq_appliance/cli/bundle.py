@@ -1,0 +1,133 @@
+"""`routeiq bundle`: create, inspect, verify and mirror bundles."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
+from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
+from routeiq_signing.errors import RouteIQError
+from routeiq_signing.keys import PrivateKey, ensure_development_key, load_private_key, load_public_key
+from routeiq_signing.manifest import BundleManifest
+
+__all__ = ["bundle"]
+
+_PATH = click.Path(path_type=Path)
+_DEVELOPMENT = """
+  ************************************************************************
+  *  No KEY given: signing with the DEVELOPMENT key of this checkout.    *
+  *  Its passphrase lies beside it. Never carry this bundle to a site.   *
+  *  For a release: make bundle KEY=FILE  (routeiq key generate)         *
+  ************************************************************************
+"""
+
+
+@click.group(cls=RouteIQGroup)
+def bundle() -> None:
+    """Create, inspect, verify and mirror bundles."""
+
+
+@bundle.command()
+@click.option("--key", "key_file", type=_PATH, envvar="KEY", help="Encrypted private key; without one, a development key")
+@click.option("--out", type=_PATH, default=Path("dist"), show_default=True, help="Folder for the results")
+@click.option("--offline", is_flag=True, envvar="OFFLINE", help="Use the pool only; refuse to fetch")
+@click.option("--strict", is_flag=True, envvar="STRICT", help="Refuse packages other than the lock's, as a release does")
+@passphrase_options
+def create(
+    key_file: Path | None,
+    out: Path,
+    offline: bool,
+    strict: bool,
+    passphrase_file: Path | None,
+    passphrase_fd: int | None,
+) -> None:
+    """Build images, chart and models into one signed tar; the last line on stdout is its digest.
+
+    Same commit, same digest: `sha256:<hex>` of bundle.json.
+    """
+    # Only here: the builder's libraries are not in the gateway image, which verifies and mirrors.
+    from routeiq_images.create import create_bundle  # noqa: PLC0415
+    from routeiq_images.materials import gather  # noqa: PLC0415
+    from routeiq_images.release import commit_time, load_release  # noqa: PLC0415
+    from routeiq_vendor.workspace import Workspace  # noqa: PLC0415
+
+    workspace = Workspace.find(os.environ)
+    release = load_release(workspace.root / "images" / "release.toml")
+    created = commit_time(workspace.root, os.environ)
+    key = _signing_key(key_file, workspace.build / "keys", passphrase_file, passphrase_fd)
+    progress = BarProgress()
+    materials = gather(workspace, progress, offline=offline, release=strict or key_file is not None)
+    made = create_bundle(materials, release, created, key, out, progress)
+    for item in made.images:
+        image = item.image
+        click.echo(f"{image.name:<18} {image.size / 1e6:7.1f} MB in {len(image.layers)} layers  {image.digest}", err=True)
+    for path in (made.tar, made.inputs):
+        click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB", err=True)
+    click.echo(f"signed by key {key.public.keyid}", err=True)
+    click.echo(made.digest)
+
+
+def _signing_key(
+    key_file: Path | None, keys: Path, passphrase_file: Path | None, passphrase_fd: int | None
+) -> PrivateKey:
+    if key_file is not None:
+        return load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
+    click.secho(_DEVELOPMENT, err=True, bold=True)
+    return ensure_development_key(keys)
+
+
+@bundle.command()
+@click.argument("tar", metavar="TAR", type=_PATH)
+@click.option("--key", "key_file", type=_PATH, help="Pinned public key: verify before showing")
+@json_option
+def inspect(tar: Path, key_file: Path | None, as_json: bool) -> None:
+    """Show what TAR holds. Without --key nothing is verified: TAR may say anything."""
+    if key_file is not None:
+        verified = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress())
+        manifest, digest = verified.manifest, verified.report.digest
+    else:
+        click.echo("NOT VERIFIED: this is what the tar says of itself; give --key to verify it", err=True)
+        manifest, hexadecimal = inspect_bundle_file(tar)
+        digest = f"sha256:{hexadecimal}"
+    document: dict[str, Any] = {"verified": key_file is not None, "digest": digest}
+    document |= json.loads(manifest.to_bytes())
+    emit(document, as_json=as_json, text=_describe(manifest, digest))
+
+
+def _describe(manifest: BundleManifest, digest: str) -> str:
+    sizes = {entry.path: entry.size for entry in manifest.files}
+    lines = [
+        f"{manifest.name} {manifest.version}, channel {manifest.channel}, sequence {manifest.sequence}",
+        f"digest    {digest}",
+        f"created   {manifest.created}, expires {manifest.expires}, for {manifest.platform}",
+    ]
+    lines += [f"image     {image.tag}  {image.digest}" for image in manifest.images]
+    for model in manifest.models:
+        size = sum(entry.size for entry in model.files)
+        lines.append(f"model     {model.name} ({model.kind}, {len(model.files)} files, {size / 1e6:.1f} MB)  {model.digest}")
+    lines.append(f"chart     {manifest.chart.name} {manifest.chart.version}  {manifest.chart.digest}")
+    lines.append(f"inputs    {manifest.inputs.path}  sha256:{manifest.inputs.sha256}")
+    lines += [f"lock      {lock.path}  sha256:{lock.sha256}" for lock in manifest.locks]
+    lines += [f"drift     {text}" for text in manifest.drift]
+    lines.append(f"content   {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB")
+    return "\n".join(lines)
+
+
+@bundle.command()
+@click.argument("tar", metavar="TAR", type=_PATH)
+@click.option("--key", "key_file", type=_PATH, required=True, help="Pinned public key, from a second channel")
+@json_option
+def verify(tar: Path, key_file: Path, as_json: bool) -> None:
+    """Verify TAR in one pass; exit 1 names what was refused and at which step."""
+    try:
+        report = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress()).report
+    except RouteIQError as error:
+        if as_json:
+            refusal = {"accepted": False, "error": str(error), "subject": error.subject}
+            click.echo(json.dumps({**refusal, "step": getattr(error, "step", 0)}, indent=2))
+        raise
+    emit(report.to_json(), as_json=as_json, text=report.to_text())
