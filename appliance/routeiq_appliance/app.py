@@ -1,4 +1,6 @@
-"""The composition root: settings and configuration in, one ASGI application out. Everything else receives what it needs.
+"""The composition root: settings and configuration in, one ASGI application out.
+
+Everything else receives what it needs.
 
 Order of a start: switches, guard, canaries, database, then the slow parts side by side (LiteLLM's import in this
 thread, verification and loading of the artifact in another). Nothing listens before all of it is done.

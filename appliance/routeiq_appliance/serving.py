@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -40,7 +43,7 @@ def run(config_path: Path, *, host: str, port: int, workers: int, started: float
     guard.watch_process()
     gateway = build_gateway(settings, config, guard)
     listener = _listen(host, port)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             gateway.app,
             http="httptools",
@@ -60,6 +63,19 @@ def run(config_path: Path, *, host: str, port: int, workers: int, started: float
     )
     with asyncio.Runner(loop_factory=lambda: GuardedLoop(guard)) as runner:
         runner.run(server.serve(sockets=[listener]))
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully on SIGTERM and SIGINT. Not raised again afterwards: a stop that went well is exit 0."""
+        wanted = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self.handle_exit) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:

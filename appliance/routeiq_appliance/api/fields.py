@@ -210,7 +210,9 @@ def user_text(kind: Kind, params: Mapping[str, Any], limits: Limits) -> str:
 def _texts(content: Any) -> list[str]:
     if isinstance(content, str):
         return [content]
-    return [part["text"] for part in content or [] if part.get("type") == "text"]
+    if not isinstance(content, list):
+        return []
+    return [part["text"] for part in content if part.get("type") == "text"]
 
 
 def _check_messages(messages: list[Any], limits: Limits) -> None:
@@ -255,7 +257,7 @@ def _is_call(call: dict[str, Any]) -> bool:
     function = call.get("function")
     return call["type"] != "function" or (
         _string(call.get("id"))
-        and _object(function)
+        and isinstance(function, dict)
         and _string(function.get("name"))
         and _string(function.get("arguments"))
     )

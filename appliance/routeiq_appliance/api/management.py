@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
 
 from routeiq_appliance.api.http import error_body
@@ -29,8 +29,8 @@ NOT_ENFORCED = frozenset({
     "allowed_cache_controls", "allowed_routes", "aliases", "blocked", "budget_duration", "budget_id", "config",
     "duration_budget", "enforced_params", "guardrails", "key", "key_type", "max_budget", "max_parallel_requests",
     "model_max_budget", "model_rpm_limit", "model_tpm_limit", "object_permission", "organization_id", "permissions",
-    "policies", "project_id", "prompts", "rpm_limit", "rpm_limit_type", "send_invite_email", "soft_budget", "spend", "tags",
-    "team_id", "tpm_limit", "tpm_limit_type", "user_id",
+    "policies", "project_id", "prompts", "rpm_limit", "rpm_limit_type", "send_invite_email", "soft_budget", "spend",
+    "tags", "team_id", "tpm_limit", "tpm_limit_type", "user_id",
 })  # fmt: skip
 """Fields of LiteLLM's `/key/generate` that this release knows by name and refuses."""
 
@@ -52,6 +52,14 @@ class GenerateKey(BaseModel):
         list[str] | None, Field(max_length=1000, description="Groups the key may use; none: all")
     ] = None
     metadata: Annotated[dict[str, Any] | None, Field(description="Kept with the key")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unset_is_absent(cls, body: Any) -> Any:
+        """Take a field that is not enforced for absent when it is null: clients send the whole form."""
+        if not isinstance(body, dict):
+            return body
+        return {name: value for name, value in body.items() if value is not None or name not in NOT_ENFORCED}
 
 
 class KeyAnswer(BaseModel):

@@ -108,7 +108,7 @@ class Server:
         except CallError as error:
             self._metrics.refused(error.status)
             await _render(request, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # The last net: whatever we did not foresee becomes one log line and one answer without a trace.
             _LOG.exception("unexpected error", extra={"request_id": request.id, "path": request.path[:256]})
             self._metrics.refused(500)

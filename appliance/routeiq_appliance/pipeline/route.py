@@ -73,9 +73,12 @@ class Route:
         candidates = self._allowed(principal)
         if not candidates and self.candidates:
             raise CallError(
-                403, "the key may use none of the candidates of `auto`", kind="permission_error", code="model_not_allowed",
+                403,
+                "the key may use none of the candidates of `auto`",
+                kind="permission_error",
+                code="model_not_allowed",
                 param="model",
-            )  # fmt: skip
+            )
         if not candidates:
             raise CallError(
                 503, "`auto` has no candidate", kind="server_error", code="no_candidate", param="model"

@@ -82,13 +82,13 @@ class Ledger:
                 return
             except sa.exc.DataError as error:
                 # A value that the database can never take: nothing is gained by trying again.
-                _LOG.error("ledger rows refused", extra={"rows": len(rows), "error": type(error).__name__})  # noqa: TRY400
+                _LOG.error("ledger rows refused", extra={"rows": len(rows), "error": type(error).__name__})
                 return
             except sa.exc.SQLAlchemyError as error:
                 _LOG.warning(
                     "ledger waits for the database", extra={"rows": len(rows), "error": type(error).__name__}
                 )
                 if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
-                    _LOG.error("ledger rows lost at stop", extra={"rows": len(rows)})  # noqa: TRY400
+                    _LOG.error("ledger rows lost at stop", extra={"rows": len(rows)})
                     return
                 time.sleep(_RETRY_SECONDS)

@@ -13,7 +13,11 @@ from typing import Any
 
 __all__ = ["JsonFormatter", "configure_logs"]
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message", "asctime", "taskName",
+    "color_message",  # uvicorn's
+    "litellm_redacted",  # litellm marks every record of the process
+}  # fmt: skip
 _REDACTED = "[redacted]"
 
 

@@ -1,10 +1,14 @@
 """The metrics, in a registry of this worker, and the small server that shows them on a port of their own."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from socketserver import TCPServer
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from routeiq_appliance.errors import ApplianceError
 
@@ -81,15 +85,31 @@ class Metrics:
         Gauge(name, text, registry=self.registry).set_function(value)
 
 
+class _Server(ThreadingWSGIServer):
+    def server_bind(self) -> None:
+        # Not HTTPServer's: it asks the name server for this host's name.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        del format, args
+
+
 def serve_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
     """Serve `/metrics` in a thread; returns the function that ends it. Raises `ApplianceError`."""
     try:
-        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
+        server = _Server((host, port), _QuietHandler)
     except OSError as error:
         raise ApplianceError(
-            f"metrics: cannot listen on {host}:{port}: {error.strerror}",
+            f"metrics: cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}",
             hint="set ROUTEIQ_METRICS_PORT to a free port, or to 0 to switch metrics off",
         ) from None
+    server.set_app(make_wsgi_app(metrics.registry))
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
 
     def stop() -> None:
         server.shutdown()

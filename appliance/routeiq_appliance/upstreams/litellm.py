@@ -18,10 +18,10 @@ __all__ = ["LitellmUpstream", "translate"]
 _LOG = logging.getLogger(__name__)
 
 # Read by LiteLLM's own router and proxy, not by its calls.
-_NOT_FOR_THE_CALL = frozenset(
-    {"rpm", "tpm", "weight", "order", "tags", "max_parallel_requests", "stream_timeout", "model_info", "input_cost_per_token",
-     "output_cost_per_token", "input_cost_per_second", "max_budget", "budget_duration"}
-)  # fmt: skip
+_NOT_FOR_THE_CALL = frozenset({
+    "budget_duration", "input_cost_per_second", "input_cost_per_token", "max_budget", "max_parallel_requests",
+    "model_info", "order", "output_cost_per_token", "rpm", "stream_timeout", "tags", "tpm", "weight",
+})  # fmt: skip
 
 
 class LitellmUpstream:
@@ -41,6 +41,7 @@ class LitellmUpstream:
             logger.handlers.clear()
             logger.setLevel(logging.CRITICAL)
         self._litellm = litellm
+        self._shared_client: Any = None
         self._base_error: type[Exception] = openai.OpenAIError
         self._limits = limits
 
@@ -66,8 +67,12 @@ class LitellmUpstream:
     async def close(self) -> None:
         """See `Upstream.close`."""
         await self._litellm.close_litellm_async_clients()
+        if self._shared_client is not None:
+            await self._shared_client.aclose()
+            self._litellm.aclient_session = None
 
     async def _call(self, deployment: Deployment, call: Call) -> Any:
+        self._share_client()
         arguments = call_arguments(deployment, call)
         functions = {
             "chat": self._litellm.acompletion,
@@ -78,6 +83,16 @@ class LitellmUpstream:
             return await functions[call.kind](**arguments)
         except Exception as error:  # noqa: BLE001 - the border: see `stream`
             raise self._translated(error, deployment) from None
+
+    def _share_client(self) -> None:
+        """Give LiteLLM one client, made in the running loop: it makes and leaks one per text completion otherwise."""
+        if self._shared_client is None:
+            from litellm.llms.openai.common_utils import BaseOpenAILLM  # noqa: PLC0415
+
+            self._shared_client = BaseOpenAILLM.get_async_http_client()
+            # A redirect would lead a call to an address that nobody configured.
+            self._shared_client.follow_redirects = False
+            self._litellm.aclient_session = self._shared_client
 
     def _translated(self, error: Exception, deployment: Deployment) -> CallError:
         if isinstance(error, CallError):
