@@ -26,7 +26,12 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-COST_WEIGHTS: tuple[float, ...] = (0.0, *(float(w) for w in np.round(np.geomspace(0.001, 10, 81), 4)), 1e6)
+CURVE_WEIGHTS: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""The trade-offs that a report lists."""
+
+COST_WEIGHTS: tuple[float, ...] = tuple(
+    sorted({*CURVE_WEIGHTS, *(float(w) for w in np.round(np.geomspace(0.001, 10, 81), 4)), 1e6})
+)
 """The trade-offs that a curve is drawn through: from quality alone to cost alone."""
 
 

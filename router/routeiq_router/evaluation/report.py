@@ -12,6 +12,7 @@ import numpy as np
 from routeiq_router.data.costs import call_tokens
 from routeiq_router.evaluation.metrics import (
     COST_WEIGHTS,
+    CURVE_WEIGHTS,
     Sweep,
     bootstrap_gain,
     fit_per_model,
@@ -24,7 +25,6 @@ __all__ = ["MIN_POOL", "quality_report"]
 
 MIN_POOL = 30
 """Prompts below which a pool's routing figures would be noise."""
-_CURVE = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def quality_report(
@@ -81,14 +81,14 @@ def _pool(result: Sweep, names: list[str], seed: int) -> dict[str, Any]:
         "mean_quality": _round(value.quality_at_no_cost_weight),
         "oracle_quality": _round(value.oracle_quality),
         "cost_at_95": _round(value.cost_at_95),
-        "curve": [_point(result, weight, value.best_model_cost) for weight in _CURVE],
+        "curve": [_point(result, weight, value.best_model_cost) for weight in CURVE_WEIGHTS],
     }
 
 
 def _point(result: Sweep, weight: float, reference: float) -> dict[str, Any]:
-    at = int(np.argmin([abs(weight - known) for known in COST_WEIGHTS]))
+    at = COST_WEIGHTS.index(weight)
     quality, cost = float(result.chosen_quality[at].mean()), float(result.chosen_cost[at].mean())
-    return {"cost_weight": COST_WEIGHTS[at], "quality": _round(quality), "cost": _round(cost / reference)}
+    return {"cost_weight": weight, "quality": _round(quality), "cost": _round(cost / reference)}
 
 
 def _round(value: float | int | None) -> float | int | None:

@@ -2,20 +2,19 @@
 
 import importlib
 import pkgutil
-from pathlib import Path
 
+from routeiq_router import strategies
 from routeiq_router.errors import RouterError
 from routeiq_router.strategies.interface import Strategy
 
 __all__ = ["strategy", "strategy_names"]
 
-_PACKAGE = "routeiq_router.strategies"
 _NOT_STRATEGIES = {"interface", "registry"}
 
 
 def strategy_names() -> list[str]:
     """Return the names of all strategies, sorted: one per file beside this one."""
-    found = pkgutil.iter_modules([str(Path(__file__).parent)])
+    found = pkgutil.iter_modules(strategies.__path__)
     return sorted(module.name for module in found if module.name not in _NOT_STRATEGIES)
 
 
@@ -24,5 +23,5 @@ def strategy(name: str) -> Strategy:
     names = strategy_names()
     if name not in names:
         raise RouterError(f"{name[:80]}: no such strategy", subject=name, hint=f"one of: {', '.join(names)}")
-    found: Strategy = importlib.import_module(f"{_PACKAGE}.{name}").STRATEGY
+    found: Strategy = importlib.import_module(f"{strategies.__name__}.{name}").STRATEGY
     return found

@@ -22,11 +22,12 @@ def write_card(artifact: Artifact, *, weights_size: int, command: str) -> str:
     """Return the card as Markdown for an artifact and the command that makes it again."""
     training = artifact.training
     held_out = training["held_out"]
+    size = f"{weights_size / 1e6:.2f} MB"
     libraries = ", ".join(f"{name} {release}" for name, release in sorted(training["libraries"].items()))
     lines = [
         f"# {artifact.name}",
         "",
-        f"Strategy `{artifact.strategy}`, {len(artifact.models)} models, {weights_size / 1e6:.2f} MB, no prompt inside.",
+        f"Strategy `{artifact.strategy}`; {len(artifact.models)} models; {size}; no prompt inside.",
         "",
         "Made by (the same data and embedder give the same bytes):",
         "",
@@ -42,7 +43,7 @@ def write_card(artifact: Artifact, *, weights_size: int, command: str) -> str:
             [[d["name"], d["rows"], f"`{d['sha256']}`"] for d in training["data"]],
         ),
         "",
-        f"- Trained on {training['prompts']} prompts; {held_out['prompts']} ({held_out['fraction']:.0%}) held out by hash.",
+        f"- Trained on {training['prompts']} prompts; {held_out['prompts']} ({held_out['fraction']:.0%}) held out.",
         f"- Embedder: {artifact.embedder.name}, `{artifact.embedder.digest}`.",
         f"- Seed {training['seed']}; {libraries}; parameters `{_flat(artifact.params)}`.",
         "",

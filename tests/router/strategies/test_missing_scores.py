@@ -1,0 +1,69 @@
+"""A model that was not measured on a prompt is missing there, never zero: for every strategy."""
+
+import numpy as np
+import pytest
+
+from routeiq_router.strategies.interface import Inputs
+from routeiq_router.strategies.registry import strategy
+
+KNN = {
+    "components": 4,
+    "neighbours": 20,
+    "surface_weight": 0.5,
+    "temperature": 0.2,
+    "temperature_between": 0.2,
+}
+PARAMS = {
+    "knn": KNN,
+    "ridge": {"alpha": 1.0},
+    "ensemble": {"knn": KNN, "ridge": {"alpha": 1.0}, "knn_share": 0.5},
+}
+
+
+def predict(name: str, inputs: Inputs, scores: np.ndarray) -> np.ndarray:
+    made = strategy(name).fit(inputs, scores, PARAMS[name], seed=0)
+    loaded = strategy(name).load(
+        PARAMS[name], made, models=scores.shape[1], dimension=8, surface=inputs.surface.shape[1]
+    )
+    return loaded.predict(inputs)
+
+
+@pytest.mark.parametrize("name", sorted(PARAMS))
+def test_leaving_a_models_scores_out_at_random_does_not_pull_it_down(name, small_training):
+    inputs, scores = small_training
+    sparse = scores.copy()
+    sparse[np.random.default_rng(1).random(len(scores)) < 0.5, 0] = np.nan
+    whole, thin = predict(name, inputs, scores), predict(name, inputs, sparse)
+    assert abs(whole[:, 0].mean() - thin[:, 0].mean()) < 0.08
+
+
+@pytest.mark.parametrize("name", ["ridge"])
+def test_models_that_share_no_prompt_are_fitted_apart(name, small_training):
+    inputs, scores = small_training
+    half = np.arange(len(scores)) < 150
+    apart = scores.copy()
+    apart[half, 0] = np.nan
+    apart[~half, 1:] = np.nan
+    alone = predict(name, inputs.take(np.flatnonzero(~half)), scores[~half][:, :1])
+    together = predict(name, inputs, apart)
+    np.testing.assert_allclose(together[~half][:, 0], alone[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(PARAMS))
+def test_two_data_sets_with_other_models_train_together(name, small_training):
+    inputs, scores = small_training
+    half = np.arange(len(scores)) < 150
+    apart = scores.copy()
+    apart[half, 0] = np.nan
+    apart[~half, 1:] = np.nan
+    predicted = predict(name, inputs, apart)
+    assert np.isfinite(predicted).all()
+    assert abs(predicted[:, 0].mean() - np.nanmean(apart[:, 0])) < 0.15
+
+
+@pytest.mark.parametrize("name", sorted(PARAMS))
+def test_a_model_measured_nowhere_gets_a_finite_quality(name, small_training):
+    inputs, scores = small_training
+    scores = scores.copy()
+    scores[:, 2] = np.nan
+    assert np.isfinite(predict(name, inputs, scores)).all()
