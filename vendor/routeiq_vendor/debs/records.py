@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from debian.deb822 import Packages
+from pydantic import ValidationError
 
 from routeiq_vendor.debs.lock import LockedDeb
 from routeiq_vendor.errors import DownloadError
@@ -59,24 +60,35 @@ def _relations(entry: Packages) -> tuple[tuple[Relation, ...], ...]:
 
 
 def read_records(text: str) -> Iterator[Record]:
-    """Yield the records of `apt-cache show`; one without a SHA-256 (an installed package's) is passed over."""
+    """Yield the records of `apt-cache show`; one without a SHA-256 (an installed package's) is passed over.
+
+    Raises `DownloadError` for a record that does not say what a lock needs.
+    """
     for entry in _paragraphs(text):
         if "SHA256" not in entry or "Filename" not in entry:
             continue
-        source, _, version = entry.get("Source", entry["Package"]).partition(" ")
-        yield Record(
-            name=entry["Package"],
-            deb=LockedDeb(
-                version=entry["Version"],
-                source=source,
-                source_version=version.strip("()") or entry["Version"],
-                filename=entry["Filename"].removeprefix("./"),
-                sha256=entry["SHA256"],
-                size=int(entry["Size"]),
-            ),
-            depends=_relations(entry),
-            provides=frozenset(one["name"] for group in entry.relations["provides"] for one in group),
-        )
+        try:
+            yield _record(entry)
+        except (ValidationError, KeyError, ValueError) as error:
+            name = entry.get("Package", "a package")
+            raise DownloadError(f"{name}: apt's record of it cannot be read", subject=name) from error
+
+
+def _record(entry: Packages) -> Record:
+    source, _, version = entry.get("Source", entry["Package"]).partition(" ")
+    return Record(
+        name=entry["Package"],
+        deb=LockedDeb(
+            version=entry["Version"],
+            source=source,
+            source_version=version.strip("()") or entry["Version"],
+            filename=entry["Filename"].removeprefix("./"),
+            sha256=entry["SHA256"],
+            size=int(entry["Size"]),
+        ),
+        depends=_relations(entry),
+        provides=frozenset(one["name"] for group in entry.relations["provides"] for one in group),
+    )
 
 
 def _paragraphs(text: str) -> Iterable[Packages]:
