@@ -32,10 +32,18 @@ def bundle() -> None:
 
 
 @bundle.command()
-@click.option("--key", "key_file", type=_PATH, envvar="KEY", help="Encrypted private key; without one, a development key")
+@click.option(
+    "--key",
+    "key_file",
+    type=_PATH,
+    envvar="KEY",
+    help="Encrypted private key; without one, a development key",
+)
 @click.option("--out", type=_PATH, default=Path("dist"), show_default=True, help="Folder for the results")
 @click.option("--offline", is_flag=True, envvar="OFFLINE", help="Use the pool only; refuse to fetch")
-@click.option("--strict", is_flag=True, envvar="STRICT", help="Refuse packages other than the lock's, as a release does")
+@click.option(
+    "--strict", is_flag=True, envvar="STRICT", help="Refuse packages other than the lock's, as a release does"
+)
 @passphrase_options
 def create(
     key_file: Path | None,
@@ -64,7 +72,10 @@ def create(
     made = create_bundle(materials, release, created, key, out, progress)
     for item in made.images:
         image = item.image
-        click.echo(f"{image.name:<18} {image.size / 1e6:7.1f} MB in {len(image.layers)} layers  {image.digest}", err=True)
+        click.echo(
+            f"{image.name:<18} {image.size / 1e6:7.1f} MB in {len(image.layers)} layers  {image.digest}",
+            err=True,
+        )
     for path in (made.tar, made.inputs):
         click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB", err=True)
     click.echo(f"signed by key {key.public.keyid}", err=True)
@@ -108,7 +119,9 @@ def _describe(manifest: BundleManifest, digest: str) -> str:
     lines += [f"image     {image.tag}  {image.digest}" for image in manifest.images]
     for model in manifest.models:
         size = sum(entry.size for entry in model.files)
-        lines.append(f"model     {model.name} ({model.kind}, {len(model.files)} files, {size / 1e6:.1f} MB)  {model.digest}")
+        lines.append(
+            f"model     {model.name} ({model.kind}, {len(model.files)} files, {size / 1e6:.1f} MB)  {model.digest}"
+        )
     lines.append(f"chart     {manifest.chart.name} {manifest.chart.version}  {manifest.chart.digest}")
     lines.append(f"inputs    {manifest.inputs.path}  sha256:{manifest.inputs.sha256}")
     lines += [f"lock      {lock.path}  sha256:{lock.sha256}" for lock in manifest.locks]

@@ -1,0 +1,128 @@
+"""Everything a bundle is made of, by content: what the pool gave for the locks, and our own source.
+
+The border between `routeiq_vendor` and the builder; nothing else here imports the fetchers.
+"""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from routeiq_images.errors import ImagesError
+from routeiq_images.sbom import Part
+from routeiq_signing.progress import Progress
+from routeiq_vendor.fetch import EMBEDDERS, Fetched, ImageDebs, Purpose, fetch
+from routeiq_vendor.weights.store import RUNTIME_FILES
+from routeiq_vendor.wheels.store import Wheel, load_lock
+from routeiq_vendor.workspace import Workspace
+
+__all__ = ["Materials", "ModelFolder", "gather", "source_files"]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model: `place` below the models folder, its files, and whether the gateway image carries it."""
+
+    name: str
+    kind: str
+    place: str
+    files: Mapping[str, Path]
+    baked: bool
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What was gathered; `source` is the root of our own tree."""
+
+    workspace: Workspace
+    fetched: Fetched
+    models: tuple[ModelFolder, ...]
+
+    @property
+    def source(self) -> Path:
+        """The checkout."""
+        return self.workspace.root
+
+    @property
+    def definitions(self) -> Path:
+        """The folder of image definitions."""
+        return self.source / "images" / "definitions"
+
+    @property
+    def wheels(self) -> Sequence[Wheel]:
+        """The gateway's wheels."""
+        return self.fetched.wheels["gateway"]
+
+    def debs(self, image: str) -> ImageDebs:
+        """Return the packages of one image; raises `ImagesError` when the lock has none for it."""
+        if image not in self.fetched.images:
+            raise ImagesError(f"{image}: not in debs.lock.json", subject=image, hint="run `make lock`")
+        return self.fetched.images[image]
+
+    def wheel_view(self, folder: Path) -> Path:
+        """Lay the gateway's wheels out under their file names, for pip."""
+        return self.workspace.pool.view(folder, {wheel.filename: wheel.sha256 for wheel in self.wheels})
+
+    def requirement_groups(self, groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Return pip's lines per group; what no group names goes to the last one. Unknown names are refused."""
+        pins = {pin.name: pin.line for pin in load_lock(self.workspace.locks / "gateway.txt")}
+        named = [name for members in groups.values() for name in members]
+        unknown = sorted(set(named) - set(pins))
+        if unknown:
+            raise ImagesError(
+                f"definitions: group names {unknown[0]}, which the lock has not", subject=unknown[0]
+            )
+        lines = {group: [pins.pop(name) for name in members] for group, members in groups.items()}
+        lines[list(groups)[-1]] += [pins[name] for name in sorted(pins)]
+        return lines
+
+    def model_parts(self) -> list[Part]:
+        """Return the SBOM's components for what the gateway image carries of models."""
+        parts = []
+        for name, model in self.fetched.models.items():
+            digest = model.files["model.safetensors"].sha256
+            purl = f"pkg:pypi/{model.wheel.name}@{model.version}#{name}"
+            parts.append(Part("machine-learning-model", name, model.version, purl, digest, model.licence))
+        return parts
+
+
+def gather(workspace: Workspace, progress: Progress, *, offline: bool, release: bool) -> Materials:
+    """Fill the pool as far as it must be, and return what a bundle is made of."""
+    fetched = fetch([Purpose.BUNDLE], workspace, progress, offline=offline, release=release)
+    models = []
+    for name, model in sorted(fetched.models.items()):
+        files = {path: file.path for path, file in model.files.items()}
+        place = f"{EMBEDDERS}/{name}"
+        models.append(
+            ModelFolder(name, "embedder", place, {path: files[path] for path in RUNTIME_FILES}, baked=True)
+        )
+        models.append(ModelFolder(f"{name}-fp32", "embedder", place, files, baked=False))
+    for folder in sorted((workspace.root / "router" / "pretrained").glob("*/router.json")):
+        files = {
+            path.relative_to(folder.parent).as_posix(): path
+            for path in folder.parent.rglob("*")
+            if path.is_file()
+        }
+        files.pop("model.sig", None)
+        place = f"routers/{folder.parent.name}"
+        models.append(ModelFolder(folder.parent.name, "router", place, files, baked=True))
+    return Materials(workspace, fetched, tuple(models))
+
+
+def source_files(root: Path) -> dict[str, tuple[Path, bool]]:
+    """Return path → (file, executable) of our own source: what git tracks, or all that is there without git."""
+    git = ["git", "-C", str(root), "ls-files", "-z", "--stage"]
+    listed = subprocess.run(git, capture_output=True, check=False)
+    files: dict[str, tuple[Path, bool]] = {}
+    if listed.returncode == 0 and listed.stdout:
+        for line in listed.stdout.decode().rstrip("\0").split("\0"):
+            mode, path = line.partition(" ")[0], line.partition("\t")[2]
+            if (root / path).is_file():
+                files[path] = (root / path, mode == "100755")
+        return dict(sorted(files.items()))
+    skipped = {"build", "dist", ".venv", ".git", "__pycache__"}
+    for file in root.rglob("*"):
+        relative = file.relative_to(root)
+        if file.is_file() and not skipped & set(relative.parts):
+            files[relative.as_posix()] = (file, bool(file.stat().st_mode & 0o100))
+    return dict(sorted(files.items()))
