@@ -82,7 +82,7 @@ def strategies(as_json: bool) -> None:
 )
 @_embedder_option
 @_cache_option
-def train(  # noqa: PLR0917 - click passes options by name
+def train(
     data: tuple[Path, ...],
     strategy_name: str,
     out: Path,
@@ -131,8 +131,10 @@ def train(  # noqa: PLR0917 - click passes options by name
         progress=BarProgress(),
     )
     files = dump_artifact(artifact)
-    names = " ".join(f"--data {shlex.quote(path.name)}" for path in data)
-    command = f"routeiq router train {names} --strategy {strategy_name} --seed {seed} --out {artifact.name}"
+    given = [("data", path.name) for path in data] + [("strategy", strategy_name)]
+    given += [("costs", costs.name)] if costs else []
+    given += [("holdout", str(holdout)), ("seed", str(seed)), ("out", artifact.name)]
+    command = " ".join(["routeiq router train", *(f"--{name} {shlex.quote(value)}" for name, value in given)])
     card = write_card(artifact, weights_size=len(files[WEIGHTS_FILE]), command=command)
     write_artifact(out, {**files, "README.md": card.encode()})
     click.echo(card, err=True)
@@ -148,7 +150,7 @@ def train(  # noqa: PLR0917 - click passes options by name
 @_embedder_option
 @_cache_option
 @json_option
-def evaluate(  # noqa: PLR0917 - click passes options by name
+def evaluate(
     artifact: Path,
     data: tuple[Path, ...],
     costs: Path | None,

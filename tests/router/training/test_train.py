@@ -45,7 +45,11 @@ def train(small_file, embedder_folder, tmp_path):
             str(holdout),
         ]
         done = subprocess.run(
-            command, env={**os.environ, **ENVIRONMENT, **environment}, capture_output=True, text=True
+            command,
+            env={**os.environ, **ENVIRONMENT, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             return done.stderr
