@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from debian.arfile import ArError
 from debian.debfile import DebError, DebFile
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
@@ -65,7 +66,7 @@ def deb_contents(path: Path) -> Contents:
 
     try:
         pairs = list(members())
-    except (DebError, tarfile.TarError, lzma.LZMAError, EOFError) as error:
+    except (ArError, DebError, tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise LockError(f"{path.name}: not a readable .deb: {error}", subject=path.name) from error
     return _contents(pairs, names)
 
