@@ -5,24 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from routeiq_images.application import ApplicationLayers
 from routeiq_images.blobs import BlobStore
 from routeiq_images.debs import DebContent, read_deb
-from routeiq_images.definition import Application, Definition, Place
+from routeiq_images.definition import Definition, Place
 from routeiq_images.image import Image, write_image
-from routeiq_images.layer import Layer, write_layer
+from routeiq_images.layer import write_layer
 from routeiq_images.materials import Materials
-from routeiq_images.python_layers import (
-    SITE_PACKAGES,
-    build_own_wheels,
-    compile_tree,
-    entry_script,
-    folder_tree,
-    install_wheels,
-)
 from routeiq_images.rootfs import add_ca_bundle, base_tree
 from routeiq_images.sbom import Part
 from routeiq_images.tree import Tree
-from routeiq_signing.progress import Advance, Progress
+from routeiq_signing.progress import Progress
 from routeiq_vendor.fetch import Deb
 
 __all__ = ["BuiltImage", "assemble"]
@@ -42,7 +35,10 @@ def assemble(
     """Build the image of `definition` into `store`. Raises `ImagesError` naming the package or file at fault."""
     debs = _read_debs(definition, materials)
     layers = []
-    wheels = materials.wheels if definition.application else ()
+    left_out = definition.application.leave_out if definition.application else ()
+    wheels = (
+        [wheel for wheel in materials.wheels if wheel.name not in left_out] if definition.application else []
+    )
     steps = 3 + (len(definition.application.groups) + 2 if definition.application else 0)
     with (
         progress.task(f"image {definition.name}", steps, "layer") as advance,
@@ -57,8 +53,8 @@ def assemble(
             root.mkdir()
             for _, tree in trees:
                 tree.materialise(root)
-            layers += _application_layers(
-                definition.application, materials, Path(scratch), root, store, advance
+            layers += ApplicationLayers(definition.application, materials, Path(scratch), root, store).write(
+                advance
             )
         places = _places_tree(definition, materials.definitions / "files")
         if len(places):
@@ -86,54 +82,6 @@ def _system_trees(definition: Definition, debs: Sequence[DebContent]) -> list[tu
             target.add(path, entry)
     add_ca_bundle(rest)
     return [("Debian 12 base packages", base), ("Debian 12 packages and accounts", rest.without(base))]
-
-
-def _application_layers(
-    application: Application,
-    materials: Materials,
-    scratch: Path,
-    root: Path,
-    store: BlobStore,
-    advance: Advance,
-) -> list[Layer]:
-    view = materials.wheel_view(scratch / "wheels")
-    layers: list[Layer] = []
-    # The standard library's bytecode: Debian makes it in a maintainer script.
-    stdlib = root / "usr" / "lib" / "python3.11"
-    before = set(stdlib.rglob("*"))
-    compile_tree(stdlib, "usr/lib/python3.11", root)
-    bytecode = Tree()
-    for compiled in sorted(set(stdlib.rglob("*.pyc")) - before):
-        bytecode.file(compiled.relative_to(root).as_posix(), compiled)
-    layers.append(write_layer(bytecode, store, "standard library bytecode"))
-    advance(1)
-    for group, lines in materials.requirement_groups(application.groups).items():
-        layers.append(_installed(lines, view, scratch / group, root, store, f"wheels: {group}"))
-        advance(1)
-    models = Tree()
-    for model in (model for model in materials.models if model.baked):
-        for path, source in model.files.items():
-            models.file(f"{application.models}/{model.place}/{path}", source)
-    layers.append(write_layer(models, store, "models"))
-    advance(1)
-    own = build_own_wheels([materials.source / name for name in application.packages], scratch / "own-wheels")
-    ours = _install_tree(own, scratch / "own-wheels", scratch / "own", root)
-    ours.file(application.command, entry_script(application.entry), 0o755)
-    ours.folder(application.static, materials.source / "ui" / "static")
-    layers.append(write_layer(ours, store, "RouteIQ"))
-    return layers
-
-
-def _install_tree(lines: Sequence[str], wheels: Path, into: Path, root: Path) -> Tree:
-    install_wheels(lines, wheels, into)
-    compile_tree(into, SITE_PACKAGES, root)
-    return folder_tree(into, SITE_PACKAGES)
-
-
-def _installed(
-    lines: Sequence[str], wheels: Path, into: Path, root: Path, store: BlobStore, comment: str
-) -> Layer:
-    return write_layer(_install_tree(lines, wheels, into, root), store, comment)
 
 
 def _places_tree(definition: Definition, files: Path) -> Tree:

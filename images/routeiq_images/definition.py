@@ -49,6 +49,11 @@ class Application(Document):
     entry: str
     static: str
     models: str
+    leave_out: list[str] = Field(
+        default_factory=list, description="distributions of the lock that the image has not"
+    )
+    drop: list[str] = Field(default_factory=list, description="globs of installed files to leave out")
+    keep: list[str] = Field(default_factory=list, description="globs that stay although `drop` has them")
 
 
 class Definition(Document):

@@ -63,15 +63,17 @@ class Materials:
         """Lay the gateway's wheels out under their file names, for pip."""
         return self.workspace.pool.view(folder, {wheel.filename: wheel.sha256 for wheel in self.wheels})
 
-    def requirement_groups(self, groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    def requirement_groups(
+        self, groups: Mapping[str, Sequence[str]], leave_out: Sequence[str]
+    ) -> dict[str, list[str]]:
         """Return pip's lines per group; what no group names goes to the last one. Unknown names are refused."""
         pins = {pin.name: pin.line for pin in load_lock(self.workspace.locks / "gateway.txt")}
-        named = [name for members in groups.values() for name in members]
+        named = [*leave_out, *(name for members in groups.values() for name in members)]
         unknown = sorted(set(named) - set(pins))
         if unknown:
-            raise ImagesError(
-                f"definitions: group names {unknown[0]}, which the lock has not", subject=unknown[0]
-            )
+            raise ImagesError(f"{unknown[0]}: named in a definition, but not in the lock", subject=unknown[0])
+        for name in leave_out:
+            del pins[name]
         lines = {group: [pins.pop(name) for name in members] for group, members in groups.items()}
         lines[list(groups)[-1]] += [pins[name] for name in sorted(pins)]
         return lines

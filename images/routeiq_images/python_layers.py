@@ -5,6 +5,7 @@ stops the build (A2). Its entry scripts, which name the builder's Python, are ta
 hash instead of a time and is never checked at run time, as the root is read-only.
 """
 
+import fnmatch
 import hashlib
 import os
 import subprocess
@@ -23,6 +24,7 @@ __all__ = [
     "entry_script",
     "folder_tree",
     "install_wheels",
+    "prune",
 ]
 
 SITE_PACKAGES = "usr/local/lib/python3.11/dist-packages"  # on Debian's sys.path, and no package's
@@ -54,6 +56,26 @@ def build_own_wheels(packages: Sequence[Path], into: Path) -> list[str]:
         with wheel.open("rb") as file:
             lines.append(f"{name}=={version} --hash=sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
     return lines
+
+
+def prune(folder: Path, drop: Sequence[str], keep: Sequence[str]) -> None:
+    """Delete installed files that a glob of `drop` names and none of `keep`, and what RECORD says of them."""
+    gone = set()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        inside = path.relative_to(folder).as_posix()
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif _matches(inside, drop) and not _matches(inside, keep) and ".dist-info/" not in inside:
+            path.unlink()
+            gone.add(inside)
+    for record in folder.glob("*.dist-info/RECORD"):
+        lines = record.read_text().splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if line.rpartition(",sha256=")[0] not in gone))
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def compile_tree(folder: Path, place: str, interpreter_root: Path) -> None:

@@ -23,9 +23,9 @@ def base_tree(accounts: Mapping[str, int]) -> Tree:
     tree.directory("root", 0o700)
     tree.link("var/run", "/run")
     users = {"root": 0, **accounts, "nobody": 65534}
-    homes = {"root": "/root"}  # the others have no home to write to but /tmp, where the root is read-only
+    homes = {"root": "/root", "nobody": "/nonexistent"}
     passwd = "".join(
-        f"{name}:x:{uid}:{uid}::{homes.get(name, '/tmp')}:/sbin/nologin\n" for name, uid in users.items()
+        f"{name}:x:{uid}:{uid}::{homes.get(name, '/data')}:/sbin/nologin\n" for name, uid in users.items()
     )
     tree.file("etc/passwd", passwd.encode())
     tree.file("etc/group", "".join(f"{name}:x:{uid}:\n" for name, uid in users.items()).encode())
