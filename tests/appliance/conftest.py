@@ -7,10 +7,12 @@ fault. It exists to be slow, broken or wrong on demand, which a real LLM is not.
 import asyncio
 import json
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
-import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +37,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No variable of the developer's own, and logging as it was."""
     for name in ("DATABASE_URL", "LITELLM_MASTER_KEY", "SMALL_KEY"):
         monkeypatch.delenv(name, raising=False)
-    for name in list(__import__("os").environ):
+    for name in list(os.environ):
         if name.startswith("ROUTEIQ_"):
             monkeypatch.delenv(name)
     root = logging.getLogger()
@@ -71,7 +73,10 @@ class MemoryUpstream:
             if self.fails is not None and deployment.id != "late-1":
                 raise self.fails
             for word in ("one ", "two "):
-                yield {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": word}}]}
+                yield {
+                    "object": "chat.completion.chunk",
+                    "choices": [{"index": 0, "delta": {"content": word}}],
+                }
                 await self.hold.wait()
             if self.fails is not None:
                 raise self.fails
@@ -110,7 +115,10 @@ class Running:
 
         engine = sa.create_engine(f"sqlite:///{self.data_dir / 'routeiq.sqlite3'}")
         with engine.connect() as connection:
-            rows = [dict(row) for row in connection.execute(sa.select(calls).order_by(calls.c.started_at)).mappings()]
+            rows = [
+                dict(row)
+                for row in connection.execute(sa.select(calls).order_by(calls.c.started_at)).mappings()
+            ]
         engine.dispose()
         return rows
 
@@ -205,7 +213,9 @@ class HttpUpstream:
         fault = body["model"]
         if fault.startswith("status-"):
             status = int(fault.removeprefix("status-"))
-            message = {"error": {"message": f"refused with {status} sk-upstream-secret", "type": "x", "code": None}}
+            message = {
+                "error": {"message": f"refused with {status} sk-upstream-secret", "type": "x", "code": None}
+            }
             await reply(status, json.dumps(message).encode(), (b"retry-after", b"7"))
         elif fault == "garbage":
             await reply(200, b"<html>not json</html>")
@@ -223,7 +233,11 @@ class HttpUpstream:
             await reply(200, json.dumps(value).encode())
         else:
             chat = path.endswith("/chat/completions")
-            said = {"message": {"role": "assistant", "content": "hello there"}} if chat else {"text": "hello there"}
+            said = (
+                {"message": {"role": "assistant", "content": "hello there"}}
+                if chat
+                else {"text": "hello there"}
+            )
             value = {"id": "u1", "object": "chat.completion" if chat else "text_completion", "created": 1, "model": "m",
                      "choices": [{"index": 0, "finish_reason": "stop", **said}],
                      "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}}  # fmt: skip
@@ -235,9 +249,21 @@ class HttpUpstream:
 
         async def event(choices: list[dict[str, Any]], **more: Any) -> None:
             value = {"id": "u1", "object": name, "created": 1, "model": "m", "choices": choices, **more}
-            await send({"type": "http.response.body", "body": b"data: " + json.dumps(value).encode() + b"\n\n", "more_body": True})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": b"data: " + json.dumps(value).encode() + b"\n\n",
+                    "more_body": True,
+                }
+            )
 
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"text/event-stream")],
+            }
+        )
         if body["model"] == "silent":
             await send({"type": "http.response.body", "body": b""})
             return
@@ -309,28 +335,61 @@ def http_upstream() -> Iterator[Served]:
     served.stop()
 
 
+@dataclass
+class Process:
+    """`routeiq serve` in a process of its own, sealed, with the real LiteLLM; `lines` are its log so far."""
+
+    port: int
+    process: subprocess.Popen[str] = field(repr=False)
+    lines: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
 @pytest.fixture(scope="session")
-def litellm_gateway(http_upstream: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A gateway on a port with the real LiteLLM upstream; each group's model picks a fault of `HttpUpstream`."""
+def litellm_gateway(http_upstream: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A gateway as an operator starts it; each group's model picks a fault of `HttpUpstream`."""
     folder = tmp_path_factory.mktemp("gateway")
     names = ["plain", "hang", "endless", "cut", "silent", "garbage", "redirect"]
     names += [f"status-{code}" for code in (400, 401, 404, 422, 429, 500, 503)]
     entries = "\n".join(
         f"  - model_name: {name}\n    litellm_params: {{model: openai/{name}, api_base: {http_upstream.url}/v1, "
-        f"api_key: sk-upstream-secret, timeout: {1 if name == 'hang' else 20}}}"
+        f"api_key: os.environ/SMALL_KEY, timeout: {1 if name == 'hang' else 20}}}"
         for name in names
     )
-    config = parse_config(f"model_list:\n{entries}\nrouteiq: {{egress: open, auto: {{candidates: [plain]}}}}\n", {})
-    settings = load_settings({
-        "LITELLM_MASTER_KEY": MASTER_KEY, "ROUTEIQ_DATA_DIR": folder / "data", "ROUTEIQ_METRICS_PORT": 0,
-    })  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # litellm's own, on import
-        gateway = build_gateway(settings, config, arm_egress(settings, config))
-    served = _serve(gateway.app, "on")
-    served.app = gateway
-    yield served
-    served.stop()
+    # No canaries: the test host may have a way out; every dial is guarded all the same.
+    config = folder / "config.yaml"
+    config.write_text(
+        f"model_list:\n{entries}\nrouteiq: {{egress: sealed, canaries: [], auto: {{candidates: [plain]}}}}\n"
+    )
+    environ = {
+        "PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": MASTER_KEY, "SMALL_KEY": "sk-upstream-secret",
+        "ROUTEIQ_DATA_DIR": str(folder / "data"), "ROUTEIQ_METRICS_PORT": "0", "HOME": str(folder / "no-home"),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "routeiq_appliance.cli", "serve", "--config", str(config), "--port", "0"]
+    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    running = Process(0, process, [])
+    for line in process.stderr:
+        running.lines.append(json.loads(line))
+        running.port = running.port or running.lines[-1].get("port", 0)
+        if running.lines[-1]["message"] == "ready":
+            break
+    assert running.port, running.lines
+    reader = threading.Thread(
+        target=lambda: running.lines.extend(json.loads(line) for line in process.stderr or ())
+    )
+    reader.start()
+    yield running
+    process.terminate()
+    assert process.wait(30) == 0
+    reader.join()
+    process.stderr.close()
+    assert [line for line in running.lines if line["message"] == "egress outside the configuration"] == []
+    assert "sk-upstream-secret" not in json.dumps(running.lines)
+    assert not (folder / "no-home").exists()
 
 
 @pytest.fixture

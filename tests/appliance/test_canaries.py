@@ -29,7 +29,9 @@ def test_silence_is_what_a_sealed_site_looks_like() -> None:
 def test_a_hanging_canary_does_not_hold_the_start() -> None:
     release = threading.Event()
     report = try_canaries(
-        [Destination("a", 1), Destination("b", 2)], seconds=0.05, dial=lambda _d, _s: release.wait(30) and False
+        [Destination("a", 1), Destination("b", 2)],
+        seconds=0.05,
+        dial=lambda _d, _s: release.wait(30) and False,
     )
     release.set()
     assert report.answered == ()

@@ -51,8 +51,13 @@ routeiq:
 
 
 def test_names_that_belong_together_are_checked() -> None:
-    text = GOOD.replace("os.environ/SMALL_KEY", "x") + "  auto: {candidates: [smal], artifact: routers/a, model_map: {small: m}}\n"
-    assert "routeiq.auto.candidates[0]: no group `smal` in model_list; did you mean `small`?" in _mistakes(text)
+    text = (
+        GOOD.replace("os.environ/SMALL_KEY", "x")
+        + "  auto: {candidates: [smal], artifact: routers/a, model_map: {small: m}}\n"
+    )
+    assert "routeiq.auto.candidates[0]: no group `smal` in model_list; did you mean `small`?" in _mistakes(
+        text
+    )
 
 
 def test_a_candidate_without_a_model_of_the_artifact_is_refused() -> None:

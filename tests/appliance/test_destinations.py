@@ -2,13 +2,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routeiq_appliance.egress.destinations import Destination, Destinations, destination_of_url, parse_destination
+from routeiq_appliance.egress.destinations import (
+    Destination,
+    Destinations,
+    destination_of_url,
+    parse_destination,
+)
 from routeiq_appliance.errors import ConfigError
 
 
 @pytest.mark.parametrize(
     ("text", "host", "port"),
-    [("1.1.1.1:443", "1.1.1.1", 443), ("[2606:4700::1111]:53", "2606:4700::1111", 53), ("Example.ORG.:80", "example.org", 80)],
+    [
+        ("1.1.1.1:443", "1.1.1.1", 443),
+        ("[2606:4700::1111]:53", "2606:4700::1111", 53),
+        ("Example.ORG.:80", "example.org", 80),
+    ],
 )
 def test_destinations_are_parsed(text: str, host: str, port: int) -> None:
     assert parse_destination(text) == Destination(host, port)

@@ -12,7 +12,9 @@ from routeiq_appliance.egress.guard import DialRefusedError, Guard, GuardedLoop
 
 def test_the_audit_hook_denies_an_unlisted_dial() -> None:  # A11
     guard = Guard(Destinations([Destination("127.0.0.1", 9)]), sealed=True)
-    with pytest.raises(DialRefusedError, match=r"connect 192\.0\.2\.1:443: not a destination of the configuration"):
+    with pytest.raises(
+        DialRefusedError, match=r"connect 192\.0\.2\.1:443: not a destination of the configuration"
+    ):
         guard.audit("socket.connect", (None, ("192.0.2.1", 443)))
     with pytest.raises(DialRefusedError, match=r"look-up raw\.githubusercontent\.com"):
         guard.audit("socket.getaddrinfo", ("raw.githubusercontent.com", 443, 0, 0, 0))
@@ -100,7 +102,11 @@ _WATCHED = """
 
 def test_importing_and_using_the_libraries_looks_up_nobody() -> None:  # A11, A5
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_WATCHED)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", textwrap.dedent(_WATCHED)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

@@ -24,5 +24,7 @@ def test_the_master_key_is_required() -> None:
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:  # I8
-    settings = load_settings({"LITELLM_MASTER_KEY": "sk-planted-secret", "DATABASE_URL": "postgresql://u:planted@h/d"})
+    settings = load_settings(
+        {"LITELLM_MASTER_KEY": "sk-planted-secret", "DATABASE_URL": "postgresql://u:planted@h/d"}
+    )
     assert "planted" not in repr(settings)

@@ -13,7 +13,6 @@ from typing import Any
 
 from routeiq_appliance.api.http import CallerLeftError, Headers, Receive, Request, Scope, Send, error_body
 from routeiq_appliance.errors import CallError
-from routeiq_appliance.pipeline.admit import admit_size
 from routeiq_appliance.pipeline.authenticate import Authenticator
 from routeiq_appliance.pipeline.types import Principal
 from routeiq_appliance.telemetry.metrics import Metrics
@@ -132,29 +131,32 @@ class Server:
         if not principal.is_admin:
             # The same answer for what exists and what does not.
             raise CallError(403, "this path needs the master key", kind="permission_error", code="admin_only")
-        await self._management(request.scope, self._bounded(request), _with_request_id(send, request.id))
+        body = await request.body(self._management_body)
+        await self._management(
+            request.scope, _replay(body, request.receive), _with_request_id(send, request.id)
+        )
 
     def _find(self, path: str) -> Route | None:
         route = self._exact.get(path)
         return route or next((route for route in self._prefixes if path.startswith(route.path)), None)
-
-    def _bounded(self, request: Request) -> Receive:
-        size = 0
-
-        async def receive() -> MutableMapping[str, Any]:
-            nonlocal size
-            message = await request.receive()
-            size += len(message.get("body", b""))
-            admit_size(size, maximum=self._management_body)
-            return message
-
-        return receive
 
 
 def _check_method(route: Route, method: str) -> None:
     if method not in route.methods:
         allowed = ", ".join(route.methods)
         raise CallError(405, f"this path takes {allowed}", code="method_not_allowed")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read already, then what the connection says."""
+    pending = [body]
+
+    async def replay() -> MutableMapping[str, Any]:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await receive()
+
+    return replay
 
 
 def _with_request_id(send: Send, request_id: str) -> Send:

@@ -173,8 +173,14 @@ def _message(error: Exception, deployment: Deployment, limits: Limits) -> str:
 
 
 def _retry_after(error: Exception) -> int:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    value = str(headers.get("retry-after", ""))
+    # The exception's own response is often made up; the upstream's headers are kept beside it.
+    sources = (
+        getattr(error, "litellm_response_headers", None),
+        getattr(getattr(error, "response", None), "headers", None),
+    )
+    value = next(
+        (str(headers["retry-after"]) for headers in sources if headers and "retry-after" in headers), ""
+    )
     return min(int(value), 3600) if value.isascii() and value.isdigit() else 1
 
 
