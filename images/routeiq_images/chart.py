@@ -11,6 +11,7 @@ import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import rfc8785
 import yaml
@@ -100,7 +101,7 @@ def _read(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def _metadata(folder: Path, text: bytes | None) -> dict[str, object]:
+def _metadata(folder: Path, text: bytes | None) -> dict[str, Any]:
     """Parse Chart.yaml; Helm's registry client shows it from the config blob."""
     if text is None:
         raise ImagesError(f"{folder}: no chart here, Chart.yaml is missing", subject="Chart.yaml")
@@ -127,11 +128,11 @@ def _archive(name: str, files: dict[str, bytes]) -> bytes:
             member = tarfile.TarInfo(f"{name}/{path}")
             member.size, member.mode, member.mtime = len(files[path]), 0o644, _MTIME
             tar.addfile(member, io.BytesIO(files[path]))
-    packed: bytes = igzip.compress(raw.getvalue(), 1, mtime=0)
+    packed: bytes = igzip.compress(raw.getvalue(), 2, mtime=0)
     return packed
 
 
-def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
+def _descriptor(media_type: str, blob: bytes) -> dict[str, str | int]:
     return {
         "mediaType": media_type,
         "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}",

@@ -144,3 +144,42 @@ def verify(tar: Path, key_file: Path, as_json: bool) -> None:
             click.echo(json.dumps({**refusal, "step": getattr(error, "step", 0)}, indent=2))
         raise
     emit(report.to_json(), as_json=as_json, text=report.to_text())
+
+
+@bundle.command()
+@click.argument("tar", metavar="TAR", type=_PATH)
+@click.option("--to", "target", required=True, metavar="HOST:PORT/PREFIX", help="Registry and where in it")
+@click.option("--key", "key_file", type=_PATH, required=True, help="Pinned public key, from a second channel")
+@click.option("--plain-http", is_flag=True, help="Speak to the registry without TLS")
+@click.option("--ca-file", type=_PATH, help="CA certificates (PEM) that sign the registry's")
+@click.option(
+    "--work-dir", type=_PATH, help="Folder for the verified copy, as large as TAR  [default: $TMPDIR]"
+)
+@json_option
+def mirror(
+    tar: Path,
+    target: str,
+    key_file: Path,
+    plain_http: bool,
+    ca_file: Path | None,
+    work_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Verify TAR, then push images, chart, models and what refers to them; digests stay.
+
+    Credentials come from Docker's or podman's configuration (`podman login`). What the registry has is not sent
+    again: run it again after a fault.
+    """
+    from routeiq_images.mirror import mirror as mirror_bundle  # noqa: PLC0415  only this verb speaks HTTP
+
+    report = mirror_bundle(
+        tar,
+        target,
+        key=load_public_key(key_file),
+        environ=os.environ,
+        progress=BarProgress(),
+        plain_http=plain_http,
+        ca_file=ca_file,
+        work_dir=work_dir,
+    )
+    emit(report.to_json(), as_json=as_json, text=report.to_text())

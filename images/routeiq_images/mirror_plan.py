@@ -1,0 +1,114 @@
+"""What a mirror pushes and where: a pure function of a verified bundle.
+
+Images go to PREFIX/<image>, the chart to PREFIX/charts/<chart>, models to PREFIX/models/<name>; an SBOM or a
+signature goes into the repository of what it speaks of, as its referrer.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from routeiq_images.blobs import EMPTY_CONFIG, MANIFEST_MEDIA_TYPE
+from routeiq_signing.manifest import Attachment, Attachments, BundleManifest
+
+__all__ = ["Artifact", "plan_mirror", "referrers_index"]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A manifest to push: its repository, raw bytes, tag if it has one, blobs (digest → size), subject if any."""
+
+    kind: str
+    repository: str
+    digest: str
+    raw: bytes
+    tag: str | None
+    blobs: dict[str, int]
+    subject: str | None
+
+    @property
+    def artifact_type(self) -> str:
+        """The OCI artifactType, or the configuration's media type where there is none (image-spec 1.1)."""
+        document = json.loads(self.raw)
+        return str(document.get("artifactType") or document["config"]["mediaType"])
+
+
+def plan_mirror(
+    manifest: BundleManifest, attachments: Attachments, prefix: str, read: Callable[[str], bytes]
+) -> list[Artifact]:
+    """Return what to push, subjects before what refers to them; `read` gives the bytes of a manifest by digest."""
+    repositories: dict[str, str] = {}
+    artifacts: list[Artifact] = []
+
+    def add(kind: str, repository: str, digest: str, tag: str | None) -> None:
+        repositories[digest] = repository
+        artifacts.append(_artifact(kind, repository, read(digest), tag))
+
+    for image in manifest.images:
+        add("image", f"{prefix}{image.name}", image.digest, manifest.version)
+    for image in manifest.images:
+        add("sbom", f"{prefix}{image.name}", image.sbom, None)
+    for model in manifest.models:
+        # Repositories are lower case (distribution-spec, "pulling manifests").
+        add("model", f"{prefix}models/{model.name.lower()}", model.digest, manifest.version)
+    add("chart", f"{prefix}charts/{manifest.chart.name}", manifest.chart.digest, manifest.chart.version)
+    for item in attachments.attachments:
+        raw = _signature_manifest(item, len(read(item.subject)))
+        artifacts.append(_artifact(item.kind, repositories[item.subject], raw, None))
+    return artifacts
+
+
+def referrers_index(present: bytes | None, artifact: Artifact) -> bytes:
+    """Return the fallback index of a subject's referrers with `artifact` in it (distribution-spec, "referrers tag").
+
+    For registries without the referrers API. An index that is there keeps its other entries.
+    """
+    document = json.loads(present) if present else {}
+    entries = {entry["digest"]: entry for entry in document.get("manifests", [])}
+    entries[artifact.digest] = {
+        "mediaType": MANIFEST_MEDIA_TYPE,
+        "artifactType": artifact.artifact_type,
+        "digest": artifact.digest,
+        "size": len(artifact.raw),
+    }
+    return rfc8785.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [entries[digest] for digest in sorted(entries)],
+        }
+    )
+
+
+def _artifact(kind: str, repository: str, raw: bytes, tag: str | None) -> Artifact:
+    document = json.loads(raw)
+    subject = document.get("subject", {}).get("digest")
+    blobs = {part["digest"]: part["size"] for part in _parts(document)}
+    return Artifact(kind, repository, f"sha256:{hashlib.sha256(raw).hexdigest()}", raw, tag, blobs, subject)
+
+
+def _parts(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield document["config"]
+    yield from document["layers"]
+
+
+def _signature_manifest(item: Attachment, subject_size: int) -> bytes:
+    """Return a manifest that makes the attachment a referrer of its subject."""
+    return rfc8785.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_MEDIA_TYPE,
+            "artifactType": item.media_type,
+            "config": {
+                "mediaType": EMPTY_CONFIG,
+                "digest": f"sha256:{hashlib.sha256(b'{}').hexdigest()}",
+                "size": 2,
+            },
+            "layers": [{"mediaType": item.media_type, "digest": item.digest, "size": item.size}],
+            "subject": {"mediaType": MANIFEST_MEDIA_TYPE, "digest": item.subject, "size": subject_size},
+        }
+    )
