@@ -16,7 +16,7 @@ from routeiq_appliance.cli.main import main
 from routeiq_vendor.documents import write_document
 from routeiq_vendor.errors import DownloadError, LockError, PoolError
 from routeiq_vendor.export.run import Exporter
-from routeiq_vendor.fetch import Fetched, Purpose, fetch
+from routeiq_vendor.fetch import Fetched, Purpose, fetch, install_lock
 from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.renew import Kind, renew
 from routeiq_vendor.weights.lock import WeightsRequest, WeightsRequests
@@ -43,7 +43,7 @@ def workspace(
     """A checkout whose locks were made from the fake places; its pool is empty again afterwards."""
     locks = tmp_path / "vendor" / "locks"
     locks.mkdir(parents=True)
-    for name in ("gateway", "build", "demo"):
+    for name in ("gateway", "build", "demo", "test"):
         wheel = wheel_maker(index, f"{name}-lib", "1.0")
         pin = f"{name}-lib==1.0 --hash=sha256:{digest_of(wheel)}\n"
         (locks / f"{name}.txt").write_text(pin, encoding="ascii")
@@ -95,6 +95,7 @@ def test_pool_is_filled_once_and_then_needs_nobody(
             "gateway": ["gateway_lib-1.0-py3-none-any.whl"],
             "build": ["build_lib-1.0-py3-none-any.whl"],
             "demo": ["demo_lib-1.0-py3-none-any.whl"],
+            "test": ["test_lib-1.0-py3-none-any.whl"],
         },
         "models": {"tiny": ["model.safetensors"], "toy": ["model.safetensors"]},
     }
@@ -175,6 +176,31 @@ def test_command_refuses_offline_with_an_empty_pool(tmp_path: Path, monkeypatch:
 
 def test_command_refuses_an_unknown_purpose() -> None:
     assert CliRunner().invoke(main, ["vendor", "fetch", "--for", "fun"]).exit_code == 2
+
+
+def test_lock_is_installed_from_the_pool_once(
+    workspace: Workspace, tmp_path: Path, index: Path, progress: Any
+) -> None:
+    home = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
+    python = home / "bin" / "python"
+    install_lock("demo", python, workspace, progress, offline=False)
+    listed = [sys.executable, "-m", "pip", "--python", str(python), "list", "--format", "freeze"]
+    assert "demo-lib==1.0" in subprocess.run(listed, check=True, capture_output=True, text=True).stdout
+    shutil.rmtree(index)
+    progress.tasks.clear()
+    install_lock("demo", python, workspace, progress, offline=True)
+    assert progress.names == []
+
+
+def test_wheels_that_made_the_first_environment_are_not_fetched_again(
+    workspace: Workspace, index: Path, progress: Any
+) -> None:
+    workspace.bootstrap.mkdir(parents=True)
+    shutil.move(index / "build_lib-1.0-py3-none-any.whl", workspace.bootstrap)
+    found = fetch([Purpose.BUNDLE], workspace, progress, offline=False, release=True)
+    (wheel,) = found.wheels["build"]
+    assert (workspace.bootstrap / wheel.filename).samefile(wheel.path)
 
 
 @pytest.mark.e2e

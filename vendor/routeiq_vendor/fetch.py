@@ -1,6 +1,6 @@
 """Fills the pool with everything that the locks name for a purpose, and says what is there.
 
-Start here. A purpose is what somebody wants to do next: build a bundle, run the demo. With a full pool nothing
+Start here. A purpose is what somebody wants to do next: build a bundle, run the demo, test. With a full pool nothing
 touches the network; `offline` proves it by refusing what would have to. Not decided here: what an image holds
 (`debs.toml`, the locks) and how it is put together (`routeiq_images`).
 """
@@ -17,8 +17,9 @@ from routeiq_vendor.debs.lock import DebsRequests, Moved
 from routeiq_vendor.debs.renew import resolve
 from routeiq_vendor.debs.store import DebStore, FetchedDebs
 from routeiq_vendor.documents import read_document
+from routeiq_vendor.environment import install
 from routeiq_vendor.export.run import Exporter
-from routeiq_vendor.pool import Pool, digest_of
+from routeiq_vendor.pool import Pool, digest_of, write_whole
 from routeiq_vendor.weights.lock import Weights, WeightsLock
 from routeiq_vendor.weights.store import RUNTIME_FILES, fetch_weights, layout_model
 from routeiq_vendor.wheels.store import Wheel, WheelStore, load_lock
@@ -33,6 +34,7 @@ __all__ = [
     "PoolFile",
     "Purpose",
     "fetch",
+    "install_lock",
     "layout_models",
 ]
 
@@ -45,6 +47,7 @@ class Purpose(StrEnum):
 
     BUNDLE = "bundle"
     DEMO = "demo"
+    TEST = "test"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class LockFile:
 class Fetched:
     """Everything asked for, in the pool. Parts that no purpose asked for are empty.
 
-    `images`: image name → packages. `wheels`: lock name (`gateway`, `build`, `demo`) → wheels, sorted by name.
+    `images`: image name → packages. `wheels`: lock name (`gateway`, `build`, `demo`, `test`) → wheels, sorted by name.
     `models`: what bundles carry; `demo_models`: what only the demo uses. `drift`: how the Debian packages differ
     from the committed lock (development builds only).
     """
@@ -113,7 +116,7 @@ class Fetched:
     drift: tuple[Moved, ...]
 
 
-_WHEELS = {Purpose.BUNDLE: ("gateway", "build"), Purpose.DEMO: ("demo",)}
+_WHEELS = {Purpose.BUNDLE: ("gateway", "build"), Purpose.DEMO: ("demo",), Purpose.TEST: ("test",)}
 
 
 def fetch(
@@ -127,6 +130,7 @@ def fetch(
     with workspace.pool.locked():
         pool = workspace.pool
         store = WheelStore(pool, workspace.torch_index)
+        store.adopt_folder(workspace.bootstrap)
         used: list[Path] = []
 
         debs = None
@@ -226,3 +230,21 @@ def layout_models(
         layout_model(workspace.pool, weights, folder / EMBEDDERS / name, files=files)
         for name, weights in lock.models.items()
     ]
+
+
+def install_lock(name: str, python: Path, workspace: Workspace, progress: Progress, *, offline: bool) -> None:
+    """Install the wheels of `locks/<name>.txt` for an interpreter, from the pool; fetches what the pool lacks.
+
+    Nothing happens while the environment already holds this very lock.
+    """
+    lock = workspace.locks / f"{name}.txt"
+    pins = load_lock(lock)
+    marker = python.absolute().parent.parent / f"routeiq-{name}-lock"
+    if marker.is_file() and marker.read_text(encoding="ascii") == digest_of(lock):
+        return
+    with workspace.pool.locked():
+        store = WheelStore(workspace.pool, workspace.torch_index)
+        store.adopt_folder(workspace.bootstrap)
+        wheels = store.fetch(pins, lock.name, progress, offline=offline)
+        install(python, wheels, pool=workspace.pool, what=lock.name, progress=progress)
+    write_whole(marker, digest_of(lock).encode("ascii"))

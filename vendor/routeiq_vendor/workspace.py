@@ -47,3 +47,8 @@ class Workspace:
     def build(self) -> Path:
         """Everything that may be deleted, the pool included."""
         return self.root / "build"
+
+    @property
+    def bootstrap(self) -> Path:
+        """The wheels that pip downloaded to make `.venv`, before there was a pool (Makefile)."""
+        return self.build / "cache" / "wheels"

@@ -8,8 +8,9 @@ import click
 
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_vendor.debs.plan import drift_table
-from routeiq_vendor.fetch import Fetched, Purpose, fetch, layout_models
+from routeiq_vendor.fetch import Fetched, Purpose, fetch, install_lock, layout_models
 from routeiq_vendor.renew import Change, Kind, renew
+from routeiq_vendor.wheels.compile import LOCKS
 from routeiq_vendor.workspace import Workspace
 
 __all__ = ["vendor"]
@@ -115,3 +116,17 @@ def layout_command(folder: Path, offline: bool) -> None:
     fetch([], workspace, BarProgress(), offline=offline, release=False)
     for path in layout_models(workspace, folder):
         click.echo(path)
+
+
+@vendor.command("install")
+@click.argument("lock", type=click.Choice(LOCKS))
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The interpreter of the environment to install into",
+)
+@_offline
+def install_command(lock: str, python: Path, offline: bool) -> None:
+    """Install a lock's wheels into a virtual environment, from the pool."""
+    install_lock(lock, python, Workspace.find(os.environ), BarProgress(), offline=offline)

@@ -6,21 +6,18 @@ outputs, nothing runs and nothing of the environment (torch: 190 MB) is download
 """
 
 import hashlib
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 
 from routeiq_signing.progress import Progress
 from routeiq_vendor.documents import read_document
+from routeiq_vendor.environment import call, ensure_environment
 from routeiq_vendor.errors import ExportError, LockError, PoolError
-from routeiq_vendor.pool import Pool, digest_of, write_whole
+from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.weights.lock import Export, Parity, Weights
-from routeiq_vendor.wheels.store import Wheel, WheelStore, load_lock
+from routeiq_vendor.wheels.store import WheelStore, load_lock
 
 __all__ = ["OUTPUTS", "Exporter", "inputs_digest"]
 
@@ -85,14 +82,15 @@ class Exporter:
             raise PoolError(
                 f"{name}: the ONNX export is not in the pool; {error}", hint=error.hint
             ) from error
-        python = self._environment(wheels, progress)
+        home = self.build / "venvs" / "export"
+        python = ensure_environment(home, wheels, key=digest_of(self.lock), pool=self.pool, progress=progress)
         scratch = self.build / "export"
         scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=scratch))
         try:
             model = self.pool.view(folder / "model", {path: f.sha256 for path, f in weights.files.items()})
             with progress.task(f"export {name} to ONNX", 1, "model") as advance:
-                self._call([str(python), "-I", str(_SCRIPT), str(model), str(folder / "out")], name)
+                call([str(python), "-I", str(_SCRIPT), str(model), str(folder / "out")], name, ExportError)
                 advance(1)
             parity = read_document(folder / "out" / "parity.json", Parity)
             made = {}
@@ -103,51 +101,3 @@ class Exporter:
             return made, parity
         finally:
             shutil.rmtree(folder)
-
-    def _environment(self, wheels: list[Wheel], progress: Progress) -> Path:
-        home = self.build / "venvs" / "export"
-        python, marker = home / "bin" / "python", home / "routeiq-lock"
-        lock = digest_of(self.lock)
-        if marker.is_file() and marker.read_text(encoding="ascii") == lock:
-            return python
-        shutil.rmtree(home, ignore_errors=True)
-        with progress.task("install the export environment", len(wheels), "wheel") as advance:
-            venv.create(home, with_pip=False, symlinks=True)
-            links = Path(tempfile.mkdtemp(dir=self.build, prefix="wheels-"))
-            try:
-                self.pool.view(links, {wheel.filename: wheel.sha256 for wheel in wheels})
-                pip = [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "--python",
-                    str(python),
-                    "install",
-                    "--quiet",
-                    "--no-deps",
-                ]
-                pip += [
-                    "--no-index",
-                    "--find-links",
-                    str(links),
-                    "--require-hashes",
-                    "--only-binary",
-                    ":all:",
-                ]
-                self._call([*pip, "--no-cache-dir", "-r", str(self.lock)], self.lock.name)
-            finally:
-                shutil.rmtree(links)
-            advance(len(wheels))
-        write_whole(marker, lock.encode("ascii"))
-        return python
-
-    def _call(self, command: list[str], what: str) -> None:
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHON"))
-        }
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise ExportError(f"{what}: {last}", subject=what)

@@ -8,13 +8,13 @@ into place together: a failure in the last leaves the first as it was.
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from routeiq_signing.progress import Progress
+from routeiq_vendor.environment import ensure_environment
 from routeiq_vendor.errors import LockError
 from routeiq_vendor.pool import digest_of, write_whole
 from routeiq_vendor.wheels.lock import TARGET_PYTHON, moved
@@ -96,32 +96,13 @@ class LockCompiler:
                 subject=self.python,
                 hint="renew the locks on Debian 12: markers are evaluated by the running Python",
             )
-        home = self.build / "venvs" / "lock"
         lock = self.locks / "build.txt"
-        marker = home / "routeiq-lock"
-        if not (marker.is_file() and marker.read_text(encoding="ascii") == digest_of(lock)):
-            pins = [pin for pin in load_lock(lock) if pin.name in _TOOLS]
-            wheels = self.wheels.fetch(pins, lock.name, progress, offline=False)
-            shutil.rmtree(home, ignore_errors=True)
-            made = self._call([self.python, "-m", "venv", "--without-pip", str(home)], None)
-            python = str(home / "bin" / "python")
-            with tempfile.TemporaryDirectory(dir=self.build) as links:
-                files = [str(self.wheels.view(Path(links), wheel)) for wheel in wheels]
-                pip = [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "--python",
-                    python,
-                    "install",
-                    "--quiet",
-                    "--no-deps",
-                    "--no-index",
-                ]
-                installed = self._call([*pip, *files], None)
-            if made.returncode or installed.returncode:
-                raise LockError(f"{home}: {(made.stderr or installed.stderr).strip() or 'cannot be made'}")
-            write_whole(marker, digest_of(lock).encode("ascii"))
+        pins = [pin for pin in load_lock(lock) if pin.name in _TOOLS]
+        wheels = self.wheels.fetch(pins, lock.name, progress, offline=False)
+        home = self.build / "venvs" / "lock"
+        ensure_environment(
+            home, wheels, key=digest_of(lock), pool=self.wheels.pool, progress=progress, base=self.python
+        )
         return home / "bin" / "pip-compile"
 
     @staticmethod

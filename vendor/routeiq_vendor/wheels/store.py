@@ -53,7 +53,7 @@ class WheelStore:
     """The wheels of one pool."""
 
     def __init__(self, pool: Pool, torch_index: str) -> None:
-        self._pool = pool
+        self.pool = pool
         self._torch_index = torch_index
         self._index = pool.root / "index" / "wheels.json"
 
@@ -74,12 +74,24 @@ class WheelStore:
         write_whole(self._index, json.dumps(index, indent=1).encode() + b"\n")
 
     def adopt(self, files: Iterable[Path]) -> None:
-        """Put wheels that came by another way (the bundle's inputs) into the pool, under their names."""
-        self._remember({path.name: self._pool.add_file(path) for path in files if path.suffix == ".whl"})
+        """Put wheels that came by another way (the bundle's inputs, pip's own download) into the pool."""
+        names = {path.name: self.pool.add_file(path) for path in files if path.suffix == ".whl"}
+        if names:
+            self._remember(names)
+
+    def adopt_folder(self, folder: Path) -> None:
+        """Adopt a folder's wheels that the pool lacks, and make the folder's files links into the pool."""
+        known = self._known()
+        new = [
+            p for p in sorted(folder.glob("*.whl")) if p.name not in known or not self.pool.has(known[p.name])
+        ]
+        self.adopt(new)
+        known = self._known()
+        self.pool.view(folder, {path.name: known[path.name] for path in new})
 
     def find(self, pins: Sequence[Pin]) -> tuple[list[Wheel], list[Pin]]:
         """Return the wheels that the pool holds for these pins, and the pins that it lacks."""
-        known = {name: digest for name, digest in self._known().items() if self._pool.has(digest)}
+        known = {name: digest for name, digest in self._known().items() if self.pool.has(digest)}
         wheels, missing = [], []
         for pin in pins:
             filename = choose(pin, known)
@@ -87,7 +99,7 @@ class WheelStore:
                 missing.append(pin)
                 continue
             digest = known[filename]
-            path = self._pool.path(digest)
+            path = self.pool.path(digest)
             wheels.append(Wheel(pin.name, pin.version, filename, digest, path.stat().st_size, path))
         return wheels, missing
 
@@ -105,26 +117,22 @@ class WheelStore:
                 subject=missing[0].name,
                 hint="run `make fetch` once with a network",
             )
-        self._pool.root.mkdir(parents=True, exist_ok=True)
+        self.pool.root.mkdir(parents=True, exist_ok=True)
         self._download(missing, progress)
         wheels, missing = self.find(pins)
         if missing:
             raise DownloadError(f"{what}: no wheel for the target: {', '.join(map(str, missing))}")
         return wheels
 
-    def view(self, folder: Path, wheel: Wheel) -> Path:
-        """Lay a wheel out under its own name, as installers want it, and return the file."""
-        return self._pool.view(folder, {wheel.filename: wheel.sha256}) / wheel.filename
-
     def fetch_unpinned(self, name: str, version: str, progress: Progress) -> Wheel:
         """Download a release whose hash no lock names yet (for making locks only)."""
-        staging = Path(tempfile.mkdtemp(dir=self._pool.root, prefix="wheels-"))
+        staging = Path(tempfile.mkdtemp(dir=self.pool.root, prefix="wheels-"))
         try:
             pip.download([Pin(name, version, frozenset())], staging, progress)
             found = list(staging.glob("*.whl"))
             if len(found) != 1:
                 raise DownloadError(f"{name} {version}: the index gave no wheel", subject=name)
-            digest = self._pool.add_file(found[0])
+            digest = self.pool.add_file(found[0])
             self._remember({found[0].name: digest})
         finally:
             shutil.rmtree(staging)
@@ -134,7 +142,7 @@ class WheelStore:
         # A local version (torch 2.13.0+cpu) is not on a general index: the configured places first, then PyTorch's.
         local = [pin for pin in missing if Version(pin.version).local]
         plain = [pin for pin in missing if pin not in local]
-        staging = Path(tempfile.mkdtemp(dir=self._pool.root, prefix="wheels-"))
+        staging = Path(tempfile.mkdtemp(dir=self.pool.root, prefix="wheels-"))
         try:
             try:
                 if plain:
@@ -160,7 +168,7 @@ class WheelStore:
             digest = digest_of(path)
             if digest not in allowed:
                 raise DownloadError(f"{path.name}: sha256 {digest} is not in the lock", subject=path.name)
-            names[path.name] = self._pool.add_file(path, expect_sha256=digest)
+            names[path.name] = self.pool.add_file(path, expect_sha256=digest)
             path.unlink()
         if names:
             self._remember(names)
