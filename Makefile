@@ -9,6 +9,11 @@ PACKAGES := signing vendor images router appliance
 export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 umask := umask 022
+# The wheels of .venv are downloaded once, into a folder that the pool adopts; a second .venv needs no network.
+WHEELS := build/cache/wheels
+LOCKED := --no-deps --require-hashes --only-binary :all: -r vendor/locks/build.txt
+DOWNLOAD := $(BIN)/pip download --dest $(WHEELS) $(LOCKED)
+INSTALL := $(BIN)/pip install --quiet --no-index --find-links $(WHEELS) $(LOCKED)
 
 .PHONY: help venv lock fetch bundle demo test lint bench clean
 
@@ -20,9 +25,9 @@ venv: $(VENV)/.ready ## Create .venv with the pinned build tools (every verb doe
 $(VENV)/.ready: vendor/locks/build.txt $(PACKAGES:%=%/pyproject.toml)
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON=" >&2; exit 1; }
 	@echo "installing the pinned build tools into $(VENV) (vendor/locks/build.txt)" >&2
-	@mkdir -p build
+	@mkdir -p $(WHEELS)
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r vendor/locks/build.txt >&2
+	@$(INSTALL) 2>/dev/null || { $(DOWNLOAD) >&2 && $(INSTALL) >&2; }
 	@$(BIN)/pip install --quiet --no-deps --no-index --no-build-isolation $(PACKAGES:%=-e ./%) >&2
 	@touch $@
 

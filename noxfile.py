@@ -12,7 +12,9 @@ PATHS = [*PACKAGES, "tests", "benchmarks", "noxfile.py"]
 
 
 def _install(session: nox.Session) -> None:
-    session.install("--quiet", "--require-hashes", "--only-binary", ":all:", "-r", "vendor/locks/test.txt")
+    # From the pool, so that what another environment or the bundle fetched is not fetched again.
+    python = f"{session.bin}/python"
+    session.run(".venv/bin/routeiq", "vendor", "install", "test", "--python", python, external=True)
     editable = [argument for package in PACKAGES for argument in ("-e", f"./{package}")]
     session.install("--quiet", "--no-deps", "--no-index", "--no-build-isolation", *editable)
 
