@@ -62,6 +62,7 @@ def deployments_of(config: GatewayConfig) -> dict[str, list[Deployment]]:
         group = groups.setdefault(entry.model_name, [])
         params = entry.litellm_params.model_dump(exclude_none=True)
         base = entry.litellm_params.api_base
+        timeout = entry.litellm_params.timeout or _DEFAULT_TIMEOUT
         group.append(
             Deployment(
                 id=entry.model_info.id or f"{entry.model_name}-{len(group) + 1}",
@@ -69,7 +70,8 @@ def deployments_of(config: GatewayConfig) -> dict[str, list[Deployment]]:
                 mode=entry.model_info.mode,
                 params=params,
                 destination=destination_of_url(base) if base else None,
-                timeout=entry.litellm_params.timeout or _DEFAULT_TIMEOUT,
+                timeout=timeout,
+                stream_timeout=entry.litellm_params.stream_timeout or timeout,
             )
         )
     return groups

@@ -27,9 +27,7 @@ class Settings(BaseSettings):
 
     master_key: Annotated[
         SecretStr,
-        Field(
-            alias="LITELLM_MASTER_KEY", min_length=8, description="Admin key; 8 characters or more. Required"
-        ),
+        Field(alias="LITELLM_MASTER_KEY", min_length=8, description="Admin key; 8 characters or more"),
     ]
     database_url: Annotated[
         SecretStr | None,

@@ -63,7 +63,9 @@ class MemoryUpstream:
             raise self.fails
         return {
             "id": "memory", "object": "chat.completion", "created": 1, "model": deployment.params["model"],
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": call.prompt}, "finish_reason": "stop"}],
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": call.prompt}, "finish_reason": "stop"}
+            ],
             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
         }  # fmt: skip
 
@@ -160,7 +162,8 @@ async def _run(tmp_path: Path, config_text: str, **settings: Any) -> AsyncGenera
     config = parse_config(config_text, {})
     upstream = MemoryUpstream()
     gateway = build_gateway(values, config, arm_egress(values, config), make_upstream=lambda: upstream)
-    lifespan = await _Lifespan.start(gateway)
+    lifespan = _Lifespan(gateway)
+    await lifespan.start()
     transport = httpx.ASGITransport(app=gateway.app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield Running(gateway, upstream, client, data_dir)
@@ -168,15 +171,14 @@ async def _run(tmp_path: Path, config_text: str, **settings: Any) -> AsyncGenera
 
 
 class _Lifespan:
-    @classmethod
-    async def start(cls, gateway: Gateway) -> "_Lifespan":
-        self = cls()
-        self._in: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    def __init__(self, gateway: Gateway) -> None:
+        self._in: asyncio.Queue[Any] = asyncio.Queue()
         self._out: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.create_task(gateway.app({"type": "lifespan"}, self._in.get, self._out.put))
+
+    async def start(self) -> None:
         await self._in.put({"type": "lifespan.startup"})
         assert (await self._out.get())["type"] == "lifespan.startup.complete"
-        return self
 
     async def stop(self) -> None:
         await self._in.put({"type": "lifespan.shutdown"})
@@ -228,8 +230,9 @@ class HttpUpstream:
         elif body.get("stream"):
             await self._stream(path, body, receive, send)
         elif path.endswith("/embeddings"):
-            value = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}],
-                     "usage": {"prompt_tokens": 2, "total_tokens": 2}}  # fmt: skip
+            vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
+            usage = {"prompt_tokens": 2, "total_tokens": 2}
+            value: dict[str, Any] = {"object": "list", "model": "m", "data": [vector], "usage": usage}
             await reply(200, json.dumps(value).encode())
         else:
             chat = path.endswith("/chat/completions")
@@ -277,7 +280,7 @@ class HttpUpstream:
                 pass
             self.left.set()
             return
-        end = {"delta": {}} if chat else {"text": ""}
+        end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
         await event([{"index": 0, "finish_reason": "stop", **end}])
         await event([], usage={"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9})
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
@@ -296,27 +299,15 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
 
-def _serve(app: Any, lifespan: str) -> Served:
+def _serve(app: Any) -> Served:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan, ws="none",
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none",
                             timeout_graceful_shutdown=5)  # fmt: skip
+    listener.listen()
     server = uvicorn.Server(config)
-    started = threading.Event()
-
-    async def run() -> None:
-        async def announce() -> None:
-            while not server.started:
-                await asyncio.sleep(0.005)
-            started.set()
-
-        waiting = asyncio.create_task(announce())
-        await server._serve(sockets=[listener])
-        waiting.cancel()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(server._serve(sockets=[listener])), daemon=True)
     thread.start()
-    assert started.wait(30)
 
     def stop() -> None:
         server.should_exit = True
@@ -330,7 +321,7 @@ def _serve(app: Any, lifespan: str) -> Served:
 def http_upstream() -> Iterator[Served]:
     """The upstream for tests, on a port."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    served = _serve(HttpUpstream(), "off")
+    served = _serve(HttpUpstream())
     yield served
     served.stop()
 

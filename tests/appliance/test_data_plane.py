@@ -16,8 +16,10 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
-_NAMES = ["model", "messages", "prompt", "input", "stream", "stream_options", "temperature", "max_tokens", "n", "stop", "tools",
-          "tool_choice", "response_format", "logit_bias", "seed", "user", "metadata", "api_base", "timeout"]  # fmt: skip
+_NAMES = (
+    "model messages prompt input stream stream_options temperature max_tokens n stop tools tool_choice response_format "
+    "logit_bias seed user metadata api_base timeout"
+).split()
 _PATHS = st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
 _MESSAGES = st.lists(
     st.fixed_dictionaries(
@@ -85,8 +87,11 @@ async def test_malformed_bodies_are_400(running: Any, content: bytes, message: s
 
 @pytest.mark.parametrize(
     "name",
-    ["api_base", "base_url", "api_key", "custom_llm_provider", "mock_response", "extra_headers", "extra_body", "headers",
-     "aws_bedrock_runtime_endpoint", "vertex_credentials", "fallbacks", "callbacks", "model_list", "proxy", "ssl_verify"],
+    [
+        "api_base", "base_url", "api_key", "custom_llm_provider", "mock_response", "extra_headers", "extra_body",
+        "headers", "aws_bedrock_runtime_endpoint", "vertex_credentials", "fallbacks", "callbacks", "model_list", "proxy",
+        "ssl_verify",
+    ],
 )  # fmt: skip
 async def test_a_caller_cannot_choose_address_credential_or_callback(running: Any, name: str) -> None:
     answer = await _chat(running, **{name: "http://169.254.169.254/"})
@@ -253,7 +258,8 @@ async def test_a_caller_who_leaves_ends_the_upstreams_stream(
 
 
 async def test_a_slow_upstream_is_504(run_gateway: Callable[..., AsyncGenerator[Any, None]]) -> None:
-    config = "model_list: [{model_name: g, litellm_params: {model: openai/x, api_base: 'http://127.0.0.1:9', timeout: 0.05}}]\n"
+    params = "{model: openai/x, api_base: 'http://127.0.0.1:9', timeout: 0.05}"
+    config = f"model_list: [{{model_name: g, litellm_params: {params}}}]\n"
     async for running in run_gateway(config + "routeiq: {egress: open}\n"):
         running.upstream.hold.clear()
         answer = await _chat(running, model="g")

@@ -96,6 +96,6 @@ async def test_no_secret_reaches_the_log(running: Any, caplog: pytest.LogCapture
 def test_durations() -> None:
     assert parse_duration("30s") == timedelta(seconds=30)
     assert parse_duration("1mo") == timedelta(days=30)
-    for text in ("", "0d", "-1d", "1y", "1.5h", "１d"):
+    for text in ("", "0d", "-1d", "1y", "1.5h", "\uff11d"):
         with pytest.raises(CallError):
             parse_duration(text)

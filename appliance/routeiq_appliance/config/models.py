@@ -44,7 +44,10 @@ class LitellmParams(BaseModel):
         Field(description="Credential of the upstream; `os.environ/NAME` takes it from the environment"),
     ] = None
     timeout: Annotated[float | None, Field(gt=0, description="Seconds for a whole call; default 600")] = None
-    stream_timeout: Annotated[float | None, Field(gt=0, description="Seconds for a streaming call")] = None
+    stream_timeout: Annotated[
+        float | None,
+        Field(gt=0, description="Seconds until a stream's first event and between two; default `timeout`"),
+    ] = None
     max_retries: Annotated[
         int | None, Field(ge=0, description="Retries by the upstream library; default 0")
     ] = None
@@ -64,7 +67,7 @@ class ModelInfo(BaseModel):
     ] = None
     mode: Annotated[
         Literal["chat", "completion", "embedding"] | None,
-        Field(description="What the deployment answers; default `chat` (and completions)"),
+        Field(description="What the deployment answers; unset: whatever is asked"),
     ] = None
 
 

@@ -21,7 +21,7 @@ async def complete(upstream: Upstream, deployment: Deployment, call: Call) -> di
         async with asyncio.timeout(deployment.timeout):
             return await upstream.complete(deployment, call)
     except TimeoutError:
-        raise _too_slow(deployment) from None
+        raise _too_slow(deployment.timeout) from None
 
 
 async def open_stream(
@@ -30,11 +30,11 @@ async def open_stream(
     """Return the events once the first one is there; an upstream that sends none is an error (502)."""
     events = upstream.stream(deployment, call)
     try:
-        async with asyncio.timeout(deployment.timeout):
+        async with asyncio.timeout(deployment.stream_timeout):
             first = await anext(events, None)
     except TimeoutError:
         await events.aclose()
-        raise _too_slow(deployment) from None
+        raise _too_slow(deployment.stream_timeout) from None
     except BaseException:
         await events.aclose()
         raise
@@ -53,19 +53,19 @@ async def _rest(first: dict[str, Any], events: Any, deployment: Deployment) -> A
         yield first
         while True:
             try:
-                async with asyncio.timeout(deployment.timeout):
+                async with asyncio.timeout(deployment.stream_timeout):
                     event = await anext(events, None)
             except TimeoutError:
-                raise _too_slow(deployment) from None
+                raise _too_slow(deployment.stream_timeout) from None
             if event is None:
                 return
             yield event
 
 
-def _too_slow(deployment: Deployment) -> CallError:
+def _too_slow(seconds: float) -> CallError:
     return CallError(
         504,
-        f"the upstream did not answer within {deployment.timeout:g} s",
+        f"the upstream did not answer within {seconds:g} s",
         kind="server_error",
         code="upstream_timeout",
     )

@@ -33,7 +33,9 @@ class Deployment:
     params: dict[str, Any] = field(repr=False)
     destination: Destination | None
     timeout: float
-    """Seconds for a whole answer, or between two events of a stream."""
+    """Seconds for a whole answer."""
+    stream_timeout: float
+    """Seconds until the first event of a stream, and between two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,16 @@ METADATA = sa.MetaData()
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """An instant; SQLite forgets the zone, so it is put back."""
+    """An instant; SQLite forgets the zone, so it is kept in UTC."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        """Return the value in UTC."""
+        del dialect
+        instant: datetime | None = value
+        return instant.astimezone(UTC) if instant is not None else None
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         """Return the value in UTC."""

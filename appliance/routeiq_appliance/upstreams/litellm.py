@@ -109,7 +109,7 @@ def call_arguments(deployment: Deployment, call: Call) -> dict[str, Any]:
     """Return the keyword arguments of LiteLLM's call: the configuration's, then the caller's."""
     configured = {name: value for name, value in deployment.params.items() if name not in _NOT_FOR_THE_CALL}
     arguments = {"max_retries": 0, **configured, **call.params}
-    arguments["timeout"] = deployment.timeout
+    arguments["timeout"] = deployment.stream_timeout if call.stream else deployment.timeout
     if call.extra:
         arguments["extra_body"] = {**configured.get("extra_body", {}), **call.extra}
     if call.stream:

@@ -1,0 +1,90 @@
+"""`auto` by a signed artifact: a real router, made here and signed with a throw-away key."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routeiq_appliance.config.models import AutoSection
+from routeiq_appliance.routing.artifact import load_router
+from routeiq_appliance.routing.learned import Learned
+from routeiq_signing.errors import RouteIQError
+from routeiq_signing.keys import PrivateKey
+from routeiq_signing.model_trust import sign_model_folder
+
+
+class _Ranked:
+    def __init__(self, group: str, score: float) -> None:
+        self.group, self.score = group, score
+
+
+class _Decision:
+    ranking = (_Ranked("large", 0.75), _Ranked("small", 0.5))
+    group, score, reason, artifact_digest = "large", 0.75, "highest quality minus weighted cost", "sha256:00"
+
+
+class _Router:
+    """Has the parts of `routeiq_router.router.Router` that the strategy uses."""
+
+    strategy, digest = "knn", "sha256:00"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], float]] = []
+
+    def check_models(self, model_map: Any) -> None:
+        assert model_map
+
+    def rank(self, prompt: str, candidates: dict[str, str], cost_weight: float) -> _Decision:
+        self.asked.append((prompt, candidates, cost_weight))
+        return _Decision()
+
+
+async def test_the_artifact_ranks_only_the_candidates() -> None:
+    router = _Router()
+    strategy = Learned(router, {"small": "m1", "large": "m2", "other": "m3"}, cost_weight=0.25)  # type: ignore[arg-type]
+    choice = await strategy.choose("why?", ("small", "large"))
+    assert router.asked == [("why?", {"small": "m1", "large": "m2"}, 0.25)]
+    assert (choice.group, choice.score, choice.strategy) == ("large", 0.75, "ml-knn")
+    assert choice.ranking == (("large", 0.75), ("small", 0.5))
+    assert choice.artifact == "sha256:00"
+
+
+async def test_too_many_waiting_prompts_take_the_declared_order() -> None:
+    strategy = Learned(_Router(), {"a": "m"}, cost_weight=0)  # type: ignore[arg-type]
+    choices = await asyncio.gather(*(strategy.choose("x", ("a",)) for _ in range(400)))
+    declared = [c for c in choices if c.reason.startswith("declared order: too many")]
+    assert len(declared) == 400 - 256
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    root = tmp_path / "models"
+    for name in ("routers/a", "sentence-transformers/all-MiniLM-L6-v2"):
+        (root / name).mkdir(parents=True)
+        (root / name / "README.md").write_text("a model\n")
+    return root
+
+
+def _load(models: Path, key: Path | None) -> Any:
+    auto = AutoSection(artifact="routers/a", model_map={"a": "m"})
+    return load_router(auto, models_path=models, trust_key=key, bundle_json=models / "none.json")
+
+
+def test_an_unsigned_foreign_or_pickled_artifact_is_never_loaded(
+    models: Path, tmp_path: Path
+) -> None:  # A7, I5
+    key, other = PrivateKey.generate(), PrivateKey.generate()
+    pem = tmp_path / "key.pub"
+    pem.write_bytes(key.public.pem)
+    with pytest.raises(RouteIQError, match="not signed"):
+        _load(models, pem)
+    sign_model_folder(models / "routers/a", other)
+    with pytest.raises(RouteIQError, match=r"model\.sig"):
+        _load(models, pem)
+    sign_model_folder(models / "routers/a", key)
+    (models / "routers/a" / "README.md").write_text("changed\n")
+    with pytest.raises(RouteIQError, match=r"README\.md"):
+        _load(models, pem)
+    with pytest.raises(RouteIQError, match="no key is trusted"):
+        _load(models, None)

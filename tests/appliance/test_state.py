@@ -1,0 +1,202 @@
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from click.testing import CliRunner
+
+from routeiq_appliance.cli.main import main
+from routeiq_appliance.errors import StateError
+from routeiq_appliance.state.database import database_url, describe, open_engine
+from routeiq_appliance.state.keys import AliasTakenError, KeyStore
+from routeiq_appliance.state.ledger import Ledger
+from routeiq_appliance.state.migrate import (
+    current_revision,
+    head_revision,
+    migrate,
+    require_head,
+    wait_for_database,
+)
+from routeiq_appliance.state.pepper import ensure_pepper, key_digest
+from routeiq_appliance.state.tables import METADATA, calls
+from routeiq_signing.progress import QuietProgress
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+PEPPER = b"p" * 32
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    made = open_engine(database_url(None, tmp_path / "data"))
+    yield made
+    made.dispose()
+
+
+def _row(number: int) -> dict[str, Any]:
+    return {"id": f"{number:032x}", "started_at": NOW, "key_id": "k", "kind": "chat", "asked": "a", "group": "a",
+            "deployment": "a-1", "status": 200, "outcome": "answered", "stream": False, "prompt_tokens": 1,
+            "completion_tokens": 1, "estimated": False, "duration_ms": 1, "decision": None}  # fmt: skip
+
+
+def test_migrating_twice_changes_nothing_and_gives_the_declared_tables(engine: sa.Engine) -> None:  # B8
+    assert migrate(engine) == (None, head_revision())
+    assert migrate(engine) == (head_revision(), head_revision())
+    require_head(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_a_schema_that_is_not_this_releases_is_refused(engine: sa.Engine) -> None:
+    with pytest.raises(StateError, match="database: schema is empty, want") as caught:
+        require_head(engine)
+    assert caught.value.hint == "run `routeiq admin migrate` first"
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StateError, match="schema 9999 is newer than this release"):
+        migrate(engine)
+    assert current_revision(engine) == "9999"
+
+
+def test_waiting_for_a_database_ends_with_the_reason() -> None:
+    engine = open_engine(database_url("postgresql://u:planted@127.0.0.1:1/d", Path()))
+    with pytest.raises(StateError, match="database: no answer within 0 s") as caught:
+        wait_for_database(engine, seconds=0, progress=QuietProgress())
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://h/d", "nonsense", "sqlite:///x"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(StateError, match="DATABASE_URL"):
+        database_url(url, Path())
+
+
+def test_a_database_is_described_without_its_password() -> None:
+    assert describe(database_url("postgres://u:planted@h/d", Path())) == "postgresql h:5432/d"
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError) as caught:
+        open_engine(database_url(None, tmp_path / "file"))
+    assert caught.value.hint == "set ROUTEIQ_DATA_DIR to a directory that this user may write to"
+    with pytest.raises(StateError):
+        ensure_pepper(tmp_path / "file")
+
+
+def test_the_pepper_is_made_once_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    first = ensure_pepper(tmp_path / "d")
+    assert ensure_pepper(tmp_path / "d") == first
+    assert [p.name for p in (tmp_path / "d").iterdir()] == ["pepper"]
+    (tmp_path / "d" / "pepper").write_bytes(b"short")
+    with pytest.raises(StateError, match="shorter than 32 bytes"):
+        ensure_pepper(tmp_path / "d")
+
+
+def test_a_digest_depends_on_pepper_and_key() -> None:
+    assert len({key_digest(pepper, key) for pepper in (b"a", b"b") for key in ("x", "y")}) == 4
+
+
+def test_keys_are_found_by_value_only(engine: sa.Engine) -> None:
+    migrate(engine)
+    store = KeyStore(engine, PEPPER)
+    zone = timezone(timedelta(hours=2))
+    key, record = store.create(
+        now=NOW, expires_at=NOW.astimezone(zone), models=("a",), metadata={"x": 1}, alias="n"
+    )
+    assert store.find(key) == record
+    assert store.find(record.id) is None
+    assert store.find(key[:-1]) is None
+    assert KeyStore(engine, b"q" * 32).find(key) is None
+    with pytest.raises(AliasTakenError):
+        store.create(now=NOW, expires_at=None, models=(), metadata={}, alias="n")
+
+
+def test_the_ledger_writes_every_row_before_it_closes(engine: sa.Engine) -> None:
+    migrate(engine)
+    ledger = Ledger(engine, capacity=10_000)
+    ledger.start()
+    for number in range(1500):
+        ledger.record(_row(number))
+    ledger.close(seconds=30)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(calls)).scalar_one() == 1500
+
+
+def test_a_full_ledger_has_no_room(engine: sa.Engine) -> None:
+    ledger = Ledger(engine, capacity=2)
+    assert ledger.has_room
+    ledger.record(_row(1))
+    ledger.record(_row(2))
+    assert not ledger.has_room
+
+
+def test_admin_migrate_reports_what_it_did(tmp_path: Path) -> None:
+    environ = {"ROUTEIQ_DATA_DIR": str(tmp_path / "d")}
+    first = CliRunner().invoke(main, ["admin", "migrate"], env=environ)
+    assert first.exit_code == 0, first.output
+    assert f"migrated from empty to {head_revision()}" in first.stdout
+    second = CliRunner().invoke(main, ["admin", "migrate", "--json"], env=environ)
+    assert f'"before": "{head_revision()}"' in second.stdout
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[str]:
+    """A real PostgreSQL on a Unix socket's neighbour port, as the user `postgres`."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs or os.getuid() != 0:
+        pytest.skip("needs apt's postgresql and root")
+    folder = Path("/tmp") / f"routeiq-test-pg-{os.getpid()}"  # short: a socket's path has a limit
+    folder.mkdir()
+    shutil.chown(folder, "postgres")
+    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    data, port = str(folder / "data"), "54329"
+    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    control = [*as_postgres, str(programs[-1] / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log")]
+    subprocess.run(
+        [*as_postgres, str(programs[-1] / "initdb"), "-D", data, "-A", "trust"],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True)
+    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.e2e
+def test_postgresql_migrates_once_from_four_places_at_once(postgresql: str) -> None:  # B8
+    results: list[tuple[str | None, str]] = []
+
+    def one() -> None:
+        engine = open_engine(database_url(postgresql, Path()))
+        results.append(migrate(engine))
+        engine.dispose()
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(before or "" for before, _ in results) == ["", *[head_revision()] * 3]
+    engine = open_engine(database_url(postgresql, Path()))
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    store = KeyStore(engine, PEPPER)
+    key, record = store.create(now=NOW, expires_at=NOW, models=("a",), metadata={"x": 1}, alias="n")
+    assert store.find(key) == record
+    ledger = Ledger(engine, capacity=10)
+    ledger.start()
+    ledger.record(_row(1))
+    ledger.close(seconds=10)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(calls.c.started_at)).scalar_one() == NOW
+    engine.dispose()
