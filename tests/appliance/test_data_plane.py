@@ -16,10 +16,10 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
-_NAMES = (
-    "model messages prompt input stream stream_options temperature max_tokens n stop tools tool_choice response_format "
-    "logit_bias seed user metadata api_base timeout"
-).split()
+_NAMES = [
+    "model", "messages", "prompt", "input", "stream", "stream_options", "temperature", "max_tokens", "n", "stop", "tools",
+    "tool_choice", "response_format", "logit_bias", "seed", "user", "metadata", "api_base",
+]  # fmt: skip
 _PATHS = st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
 _MESSAGES = st.lists(
     st.fixed_dictionaries(
@@ -89,8 +89,8 @@ async def test_malformed_bodies_are_400(running: Any, content: bytes, message: s
     "name",
     [
         "api_base", "base_url", "api_key", "custom_llm_provider", "mock_response", "extra_headers", "extra_body",
-        "headers", "aws_bedrock_runtime_endpoint", "vertex_credentials", "fallbacks", "callbacks", "model_list", "proxy",
-        "ssl_verify",
+        "headers", "aws_bedrock_runtime_endpoint", "vertex_credentials", "fallbacks", "callbacks", "model_list",
+        "proxy", "ssl_verify",
     ],
 )  # fmt: skip
 async def test_a_caller_cannot_choose_address_credential_or_callback(running: Any, name: str) -> None:

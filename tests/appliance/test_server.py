@@ -25,7 +25,7 @@ async def test_every_route_but_liveness_and_readiness_needs_a_key(running: Any) 
     ]
     management = build_management(None, None, frozenset(), str)  # type: ignore[arg-type]
     table += [
-        (method, route.path, Access.ADMIN)
+        (method, str(getattr(route, "path", "")), Access.ADMIN)
         for route in management.routes
         for method in getattr(route, "methods", None) or ()
     ]
