@@ -17,7 +17,8 @@ _JSON = st.recursive(
     max_leaves=12,
 )
 _NAMES = [
-    "model", "messages", "prompt", "input", "stream", "stream_options", "temperature", "max_tokens", "n", "stop", "tools",
+    "model", "messages", "prompt", "input", "stream", "stream_options", "temperature", "max_tokens", "n", "stop",
+    "tools",
     "tool_choice", "response_format", "logit_bias", "seed", "user", "metadata", "api_base",
 ]  # fmt: skip
 _PATHS = st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
