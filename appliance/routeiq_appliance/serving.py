@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ def run(config_path: Path, *, host: str, port: int, workers: int, started: float
     settings = load_settings()
     config = load_config(config_path, os.environ)
     configure_logs(settings.log_level, service="routeiq-gateway", secrets=secrets_of(settings, config))
+    _ensure_temporary_directory(settings.data_dir)
     for section in IGNORED_SECTIONS:
         if getattr(config, section):
             _LOG.warning("configuration section is not acted on by this release", extra={"section": section})
@@ -63,6 +65,23 @@ def run(config_path: Path, *, host: str, port: int, workers: int, started: float
     )
     with asyncio.Runner(loop_factory=lambda: GuardedLoop(guard)) as runner:
         runner.run(server.serve(sockets=[listener]))
+
+
+def _ensure_temporary_directory(data_dir: Path) -> None:
+    """Make one below the data directory where the root is read-only without a /tmp: litellm's import asks for one."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        folder = data_dir / "tmp"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ApplianceError(
+                f"{data_dir}: {(error.strerror or 'cannot be written').lower()}, and there is no /tmp",
+                subject=str(data_dir),
+                hint="set ROUTEIQ_DATA_DIR to a directory that this user may write to",
+            ) from None
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 class _Server(uvicorn.Server):
