@@ -71,7 +71,7 @@ def prune(folder: Path, drop: Sequence[str], keep: Sequence[str]) -> None:
             gone.add(inside)
     for record in folder.glob("*.dist-info/RECORD"):
         lines = record.read_text().splitlines(keepends=True)
-        record.write_text("".join(line for line in lines if line.rpartition(",sha256=")[0] not in gone))
+        record.write_text("".join(line for line in lines if line.rsplit(",", 2)[0] not in gone))
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

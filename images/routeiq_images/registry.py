@@ -110,7 +110,10 @@ class Registry:
         return "OCI-Subject" in answer.headers
 
     def _upload(self, start: str, repository: str, digest: str, file: Path) -> httpx.Response:
-        begun = self._expect(self._client.post(start), {202}, start)
+        begun = self._client.post(start)
+        if _passing(begun):
+            return begun
+        self._expect(begun, {202}, start)
         location = httpx.URL(begun.headers.get("Location", ""))
         if not location.is_absolute_url:
             location = self._client.base_url.join(location)
@@ -118,7 +121,7 @@ class Registry:
         answer = self._client.put(
             location.copy_merge_params({"digest": digest}), content=_chunks(file), headers=headers
         )
-        return self._expect(answer, {201}, f"{repository}: blob {digest}")
+        return answer if _passing(answer) else self._expect(answer, {201}, f"{repository}: blob {digest}")
 
     def _send(
         self,
@@ -141,7 +144,7 @@ class Registry:
             except httpx.TransportError as error:
                 fault = str(error) or type(error).__name__
             else:
-                if answer.status_code != httpx.codes.TOO_MANY_REQUESTS and answer.status_code < 500:
+                if not _passing(answer):
                     return answer
                 fault = f"HTTP {answer.status_code}"
             if attempt < _TRIES:
@@ -165,6 +168,11 @@ class Registry:
         raise ImagesError(
             f"{self.host}: {what}: HTTP {answer.status_code} {said}".rstrip(), subject=self.host
         )
+
+
+def _passing(answer: httpx.Response) -> bool:
+    """Tell whether the fault is one that may be gone at the next try."""
+    return answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.status_code >= 500
 
 
 def _chunks(file: Path) -> Iterator[bytes]:

@@ -1,0 +1,178 @@
+"""Pushing to a registry: what is sent, to whom, how often (A9)."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from routeiq_images.credentials import Credentials, find_credentials
+from routeiq_images.errors import ImagesError
+from routeiq_images.mirror import split_target
+from routeiq_images.registry import Registry
+
+DATA = b"blob" * 1000
+DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
+
+
+@pytest.fixture
+def blob(tmp_path: Path) -> Path:
+    path = tmp_path / "blob"
+    path.write_bytes(DATA)
+    return path
+
+
+def open_registry(server, **options) -> Registry:  # type: ignore[no-untyped-def]
+    return Registry(server.host, plain_http=True, sleep=lambda _seconds: None, **options)
+
+
+def test_a_blob_is_sent_once_and_mounted_elsewhere(registry_server, blob: Path) -> None:  # type: ignore[no-untyped-def]
+    moved: list[int] = []
+    with open_registry(registry_server) as registry:
+        assert not registry.has_blob("a", DIGEST)
+        assert registry.put_blob("a", DIGEST, blob, moved.append)
+        assert registry.has_blob("a", DIGEST)
+        assert not registry.put_blob("b", DIGEST, blob, moved.append, mount="a")
+    assert registry_server.blobs == {("a", DIGEST): DATA, ("b", DIGEST): DATA}
+    assert moved == [len(DATA)] * 2
+
+
+def test_a_manifest_is_put_byte_for_byte(registry_server) -> None:  # type: ignore[no-untyped-def]
+    raw = b'{ "odd":   "spacing" }'
+    with open_registry(registry_server) as registry:
+        registry.put_manifest("a", "1.0", raw, "application/json")
+        assert registry.has_manifest("a", "1.0") == f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        assert registry.get_manifest("a", "1.0") == raw
+        assert registry.get_manifest("a", "2.0") is None
+
+
+def test_a_passing_fault_is_tried_again(registry_server, blob: Path) -> None:  # type: ignore[no-untyped-def]
+    registry_server.faults = [("PUT", "/v2/a/blobs/uploads", 503), ("POST", "/v2/a", 429)]
+    with open_registry(registry_server) as registry:
+        assert registry.put_blob("a", DIGEST, blob, lambda _n: None)
+    assert registry_server.blobs == {("a", DIGEST): DATA}
+
+
+def test_a_lasting_fault_is_one_error_that_says_what_to_do(registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.faults = [("GET", "/v2/", 502)] * 9
+    with (
+        open_registry(registry_server) as registry,
+        pytest.raises(ImagesError, match="HTTP 502, after 5 tries") as error,
+    ):
+        registry.ping()
+    assert "run it again" in str(error.value.hint)
+
+
+def test_no_registry_is_one_error() -> None:
+    with (
+        Registry("127.0.0.1:1", plain_http=True, sleep=lambda _s: None) as registry,
+        pytest.raises(ImagesError, match=r"127.0.0.1:1: /v2/: .*after 5 tries"),
+    ):
+        registry.ping()
+
+
+def test_basic_credentials_are_sent_after_the_challenge(registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.challenge = 'Basic realm="r"'
+    registry_server.accepted = f"Basic {base64.b64encode(b'u:p').decode()}"
+    with open_registry(registry_server, credentials=Credentials("u", "p")) as registry:
+        registry.ping()
+    assert [item[2] for item in registry_server.requests] == [None, registry_server.accepted]
+
+
+def test_wrong_credentials_are_one_clear_error(registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.challenge = 'Basic realm="r"'
+    registry_server.accepted = "never"
+    for credentials in (None, Credentials("u", "secret-p")):
+        with (
+            open_registry(registry_server, credentials=credentials) as registry,
+            pytest.raises(ImagesError, match="access denied") as error,
+        ):
+            registry.ping()
+        assert "secret-p" not in str(error.value)
+        assert "podman login" in str(error.value.hint)
+
+
+def test_a_bearer_token_is_fetched_from_the_realm(registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.challenge = f'Bearer realm="http://{registry_server.host}/token",service="s",scope="x"'
+    registry_server.accepted = "Bearer T"
+    with open_registry(registry_server, credentials=Credentials("u", "p")) as registry:
+        registry.ping()
+        registry.ping()
+    basic = f"Basic {base64.b64encode(b'u:p').decode()}"
+    assert [(path, sent) for _, path, sent in registry_server.requests] == [
+        ("/v2/", None),
+        ("/token", basic),
+        ("/v2/", "Bearer T"),
+        ("/v2/", "Bearer T"),
+    ]
+
+
+def test_a_realm_without_tls_is_refused_when_the_registry_has_it() -> None:
+    from routeiq_images.registry_auth import RegistryAuth
+
+    auth = RegistryAuth("r", Credentials("u", "p"), plain_http=False)
+    with pytest.raises(ImagesError, match="without TLS"):
+        auth._token_request({"realm": "http://evil/token"})
+
+
+def test_credentials_do_not_follow_to_another_host(registry_server, blob: Path) -> None:  # type: ignore[no-untyped-def]
+    """An upload that is sent elsewhere carries no authorization."""
+    registry_server.challenge = 'Basic realm="r"'
+    registry_server.accepted = f"Basic {base64.b64encode(b'u:p').decode()}"
+    registry_server.location_host = registry_server.host.replace("127.0.0.1", "localhost")
+    with open_registry(registry_server, credentials=Credentials("u", "p")) as registry:
+        registry.ping()
+        with pytest.raises(ImagesError, match="access denied"):
+            registry.put_blob("a", DIGEST, blob, lambda _n: None)
+    assert registry_server.requests[-1][0] == "PUT"
+    assert registry_server.requests[-1][2] is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("r.site:5000/a/b", ("r.site:5000", "a/b/")),
+        ("r.site:5000", ("r.site:5000", "")),
+        ("r.site/x/", ("r.site", "x/")),
+    ],
+)
+def test_a_target_is_split(target: str, expected: tuple[str, str]) -> None:
+    assert split_target(target) == expected
+
+
+@pytest.mark.parametrize(
+    "target", ["http://r:5000/x", "r:5000/X Y", "", "r:5000/../x;", "user@r:5000", "R:5000/a//b"]
+)
+def test_a_wrong_target_is_refused(target: str) -> None:
+    with pytest.raises(ImagesError, match="no HOST:PORT/PREFIX"):
+        split_target(target)
+
+
+def test_credentials_come_from_dockers_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"auths": {"r:5000": {"auth": base64.b64encode(b"u:p:x").decode()}}}))
+    found = find_credentials("r:5000", {"DOCKER_CONFIG": str(tmp_path), "HOME": "/nonexistent"})
+    assert found == Credentials("u", "p:x")
+    assert "p:x" not in repr(found)
+    assert find_credentials("other:5000", {"DOCKER_CONFIG": str(tmp_path), "HOME": "/nonexistent"}) is None
+
+
+def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = tmp_path / "docker-credential-test"
+    helper.write_text(
+        '#!/bin/sh\nread host\necho "{\\"Username\\": \\"u\\", \\"Secret\\": \\"for $host\\"}"\n'
+    )
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "test"}))
+    assert find_credentials("r:5000", {"DOCKER_CONFIG": str(tmp_path)}) == Credentials("u", "for r:5000")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"auths": {"r": {"auth": "%"}}}', '{"credHelpers": {"r": "../evil"}}']
+)
+def test_a_broken_configuration_is_one_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ImagesError):
+        find_credentials("r", {"DOCKER_CONFIG": str(tmp_path)})
