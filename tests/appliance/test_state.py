@@ -148,6 +148,16 @@ def test_admin_migrate_reports_what_it_did(tmp_path: Path) -> None:
     assert f'"before": "{head_revision()}"' in second.stdout
 
 
+def test_admin_wait_changes_nothing_and_says_what_is_missing(tmp_path: Path) -> None:  # B8
+    environ = {"ROUTEIQ_DATA_DIR": str(tmp_path / "d")}
+    refused = CliRunner().invoke(main, ["admin", "wait", "--seconds", "0"], env=environ)
+    assert refused.exit_code == 1
+    assert "error: database: schema is empty, want" in refused.stderr
+    assert CliRunner().invoke(main, ["admin", "migrate"], env=environ).exit_code == 0
+    waited = CliRunner().invoke(main, ["admin", "wait", "--json"], env=environ)
+    assert f'"schema": "{head_revision()}"' in waited.stdout
+
+
 @pytest.fixture
 def postgresql(tmp_path: Path) -> Iterator[str]:
     """A real PostgreSQL on a Unix socket's neighbour port, as the user `postgres`."""

@@ -45,3 +45,30 @@ def migrate(seconds: float, as_json: bool) -> None:
         as_json=as_json,
         text=f"{describe(url)}: {done}",
     )
+
+
+@admin.command()
+@click.option("--seconds", type=click.FloatRange(0, 3600), default=300.0, show_default=True,
+              help="How long to wait")  # fmt: skip
+@json_option
+def wait(seconds: float, as_json: bool) -> None:
+    """Wait until the database answers and has this release's schema; changes nothing.
+
+    For what starts beside `routeiq admin migrate`: the init container of the chart's gateway.
+    """
+    from routeiq_appliance.state.database import database_url, describe, open_engine  # noqa: PLC0415
+    from routeiq_appliance.state.migrate import wait_for_schema  # noqa: PLC0415
+
+    url = database_url(
+        os.environ.get("DATABASE_URL") or None, Path(os.environ.get("ROUTEIQ_DATA_DIR") or "routeiq-data")
+    )
+    engine = open_engine(url)
+    try:
+        revision = wait_for_schema(engine, seconds=seconds, progress=BarProgress())
+    finally:
+        engine.dispose()
+    emit(
+        {"database": describe(url), "schema": revision},
+        as_json=as_json,
+        text=f"{describe(url)}: at {revision}",
+    )

@@ -5,6 +5,7 @@ SQLite is migrated by the gateway itself; PostgreSQL by `routeiq admin migrate` 
 
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,7 +17,14 @@ from alembic.script import ScriptDirectory
 from routeiq_appliance.errors import StateError
 from routeiq_signing.progress import Progress
 
-__all__ = ["current_revision", "head_revision", "migrate", "require_head", "wait_for_database"]
+__all__ = [
+    "current_revision",
+    "head_revision",
+    "migrate",
+    "require_head",
+    "wait_for_database",
+    "wait_for_schema",
+]
 
 _LOCK = (
     0x526F757465  # "Route": one number for every gateway on a server; PostgreSQL scopes it to the database
@@ -81,20 +89,38 @@ def require_head(engine: sa.Engine) -> None:
 
 def wait_for_database(engine: sa.Engine, *, seconds: float, progress: Progress) -> None:
     """Try once a second until the database answers; raises `StateError` when `seconds` have passed."""
+
+    def ask() -> None:
+        try:
+            with engine.connect():
+                return
+        except sa.exc.SQLAlchemyError as error:
+            raise StateError(
+                f"database: no answer within {seconds:g} s: {_reason(error)}",
+                hint="check DATABASE_URL, and that the server is up",
+            ) from None
+
+    _retry(ask, "waiting for the database", seconds, progress)
+
+
+def wait_for_schema(engine: sa.Engine, *, seconds: float, progress: Progress) -> str:
+    """Try once a second until `require_head` is content, return the schema; raises its error at the end."""
+    _retry(lambda: require_head(engine), "waiting for the database's schema", seconds, progress)
+    return head_revision()
+
+
+def _retry(attempt: Callable[[], None], what: str, seconds: float, progress: Progress) -> None:
+    """Call `attempt` once a second until it raises no `StateError`; its last one when `seconds` have passed."""
     deadline = time.monotonic() + seconds
-    with progress.task("waiting for the database", None, "try") as advance:
+    with progress.task(what, None, "try") as advance:
         while True:
             try:
-                with engine.connect():
-                    return
-            except sa.exc.SQLAlchemyError as error:
+                return attempt()
+            except StateError:
                 advance(1)
                 if time.monotonic() >= deadline:
-                    raise StateError(
-                        f"database: no answer within {seconds:g} s: {_reason(error)}",
-                        hint="check DATABASE_URL, and that the server is up",
-                    ) from None
-                time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+                    raise
+            time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
 
 
 def _reason(error: sa.exc.SQLAlchemyError) -> str:
