@@ -42,7 +42,7 @@ bundle: $(VENV)/.ready ## Build the signed bundle into dist/ (KEY=FILE, STRICT=1
 	@$(BIN)/routeiq bundle create
 
 demo: $(VENV)/.ready ## A real LLM behind the gateway in a sealed namespace (CHECK=1: exit after the check)
-	@$(BIN)/python -m routeiq_appliance.demo
+	@$(BIN)/routeiq demo
 
 test: $(VENV)/.ready ## Lint, types, unit and end-to-end tests on real components
 	@$(BIN)/nox -s lint unit e2e

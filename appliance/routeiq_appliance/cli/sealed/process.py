@@ -60,17 +60,19 @@ class Service:
         started = time.monotonic()
         while not ready():
             waited = time.monotonic() - started
-            status = self._process.poll()
-            if status is not None:
-                raise ProcessError(
-                    f"{self.name}: ended with status {status}:\n{self.said()}", subject=self.name
-                )
+            self.require_running()
             if waited > seconds:
                 raise ProcessError(
                     f"{self.name}: not ready after {seconds:g} s:\n{self.said()}", subject=self.name
                 )
             time.sleep(_PAUSE)
         return time.monotonic() - started
+
+    def require_running(self) -> None:
+        """Raise `ProcessError` when it has ended."""
+        status = self._process.poll()
+        if status is not None:
+            raise ProcessError(f"{self.name}: ended with status {status}:\n{self.said()}", subject=self.name)
 
     def wait(self, *, seconds: float) -> int:
         """Wait for its own end and return the exit status; raises `ProcessError` when it is still running."""
