@@ -85,6 +85,7 @@ def compile_tree(folder: Path, place: str, interpreter_root: Path) -> None:
     command = [
         str(python),
         "-I",
+        "-B",
         "-m",
         "compileall",
         "-q",
@@ -93,7 +94,8 @@ def compile_tree(folder: Path, place: str, interpreter_root: Path) -> None:
         "--invalidation-mode",
         "unchecked-hash",
     ]
-    # bad modules (templates, other Pythons' syntax) are reported and left uncompiled; the import would fail as well
+    # -B: what the interpreter imports for its own use would be compiled with times in it, and then be left as it is.
+    # Bad modules (templates, other Pythons' syntax) are reported and left uncompiled; the import would fail as well
     command += ["-s", str(folder), "-p", f"/{place}", str(folder)]
     environment = {"LD_LIBRARY_PATH": str(libraries), "PATH": "/usr/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
