@@ -51,7 +51,10 @@ def ask(endpoint: Endpoint, prompt: Prompt) -> Answer:
         },
     )
     decision = {name: headers.get(f"x-routeiq-{name}", "") for name in _HEADERS}
-    text = str(body["choices"][0]["message"]["content"] or "").strip()
+    choice = body["choices"][0]
+    text = str(choice["message"]["content"] or "").strip()
+    if choice["finish_reason"] == "length":
+        text += " […]"
     return Answer(prompt, text, decision, time.monotonic() - started)
 
 

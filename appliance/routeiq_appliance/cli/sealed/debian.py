@@ -1,4 +1,4 @@
-"""Installs what a sealed network or a test needs from Debian, and says so first; needs root, else it says what to type."""
+"""Installs what a sealed network or a test needs from Debian, saying so first; without root it says what to type."""
 
 import os
 import subprocess
