@@ -102,7 +102,13 @@ def two_builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, Built]:
     one = build(folder / "one", commit, umask=0o022, TZ="UTC", LC_ALL="C.UTF-8")
     deep = folder / "a folder with spaces" / "deeper"
     two = build(
-        deep, umask=0o077, TZ="Pacific/Kiritimati", LC_ALL="POSIX", LANG="tr_TR.UTF-8", HOME=str(folder)
+        deep,
+        commit,
+        umask=0o077,
+        TZ="Pacific/Kiritimati",
+        LC_ALL="POSIX",
+        LANG="tr_TR.UTF-8",
+        HOME=str(folder),
     )
     return one, two
 
