@@ -6,6 +6,9 @@
 {{- define "routeiq.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if hasPrefix (printf "%s-" .Release.Name) (include "routeiq.name" .) -}}
+{{- /* Release `routeiq`: routeiq-gateway, not routeiq-routeiq-gateway. */ -}}
+{{- include "routeiq.name" . -}}
 {{- else if contains (include "routeiq.name" .) .Release.Name -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
@@ -115,6 +118,21 @@ securityContext:
 
 {{- /* Mistakes that the schema cannot see; included once, by the Secret's template. */ -}}
 {{- define "routeiq.check" -}}
+{{- /* Here, not in the schema, whose messages would show the secret. */ -}}
+{{- $forms := dict
+  "masterKey" (list "^.{8,}$" "8 characters or more")
+  "pepper" (list "^.{32,}$" "32 characters or more")
+  "postgresPassword" (list "^[A-Za-z0-9._~-]{16,}$" "16 characters or more out of A-Z a-z 0-9 . _ ~ -")
+  "redisPassword" (list "^[A-Za-z0-9._~-]{16,}$" "16 characters or more out of A-Z a-z 0-9 . _ ~ -")
+  "databaseUrl" (list "^postgres(ql)?://.+$" "postgresql://user:password@host:5432/name")
+  "redisUrl" (list "^rediss?://.+$" "redis://:password@host:6379/0")
+}}
+{{- range $name, $form := $forms }}
+{{- $value := get $.Values.secrets $name }}
+{{- if and $value (not (regexMatch (first $form) $value)) }}
+{{- fail (printf "secrets.%s: must be %s" $name (last $form)) }}
+{{- end }}
+{{- end }}
 {{- if not .Values.config.model_list }}
 {{- fail "config.model_list: name at least one model (docs/configuration.md)" }}
 {{- end }}
