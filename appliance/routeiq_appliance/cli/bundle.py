@@ -10,7 +10,7 @@ import click
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
-from routeiq_signing.errors import RouteIQError
+from routeiq_signing.errors import RouteIQError, SigningError
 from routeiq_signing.keys import PrivateKey, ensure_development_key, load_private_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
 
@@ -132,11 +132,16 @@ def _describe(manifest: BundleManifest, digest: str) -> str:
 
 @bundle.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
-@click.option("--key", "key_file", type=_PATH, required=True, help="Pinned public key, from a second channel")
+@click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
 @json_option
-def verify(tar: Path, key_file: Path, as_json: bool) -> None:
+def verify(tar: Path, key_file: Path | None, as_json: bool) -> None:
     """Verify TAR in one pass; exit 1 names what was refused and at which step."""
     try:
+        if key_file is None:
+            raise SigningError(
+                f"{tar}: no key to verify with",
+                hint="give --key FILE, the public key that reached you by another way than the tar",
+            )
         report = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress()).report
     except RouteIQError as error:
         if as_json:
