@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -49,6 +49,8 @@ class PublicKey:
             key = serialization.load_pem_public_key(pem)
         except ValueError:
             raise KeyFileError(f"{what}: no PEM public key", subject=what) from None
+        except UnsupportedAlgorithm:
+            raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what) from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what)
         return cls(key)
@@ -85,6 +87,8 @@ class PrivateKey:
             key = serialization.load_pem_private_key(pem, passphrase)
         except (ValueError, TypeError):
             raise KeyFileError(f"{what}: cannot be opened with this passphrase", subject=what) from None
+        except UnsupportedAlgorithm:
+            raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what)
         return cls(key)

@@ -119,7 +119,7 @@ def small_bundle(key: PrivateKey) -> SmallBundle:
         channel="test",
         sequence=7,
         created="2026-01-01T00:00:00Z",
-        expires="2027-01-01T00:00:00Z",
+        expires="2099-01-01T00:00:00Z",
         platform="linux/amd64",
         images=(ImageEntry("routeiq-gateway", image, digest(config), tag, sbom),),
         models=(

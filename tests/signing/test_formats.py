@@ -194,3 +194,45 @@ def test_a_script_and_an_unknown_name_are_refused() -> None:
         check_format(b"#!/bin/sh\n", "setup")
     with pytest.raises(FormatError, match="of no allowed format"):
         check_format(b"x = 1\n", "modeling.py")
+
+
+@pytest.mark.parametrize("name", ["README.md", "vocab.txt", "LICENSE", "model.gguf"])
+@pytest.mark.parametrize("protocol", [0, 1])
+@pytest.mark.parametrize("before", [b"", b"V" + b"x" * 100_000 + b"\n0"])
+@pytest.mark.parametrize("behind", [b"", b"\nhello world\n", b"\nno end"])
+def test_a_text_that_would_run_when_unpickled_is_refused(
+    name: str, protocol: int, before: bytes, behind: bytes, tmp_path: Path
+) -> None:
+    """Loading calls what it found before it meets the end, so what stands behind is no excuse."""
+    canary = tmp_path / "executed"
+    with pytest.raises(FormatError):
+        check_format(before + pickle.dumps(Bomb(canary), protocol) + behind, name)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"config options\nfor all\nRead them.\n",
+        b"import numpy\nas np\n",
+        b"the\ncat\nsat\n.\n",
+        b"(see below)\n",
+        b"[PAD]\n[UNK]\n##s\n",
+        b"",
+    ],
+)
+def test_prose_is_no_pickle(text: bytes) -> None:
+    assert check_format(text, "README.md") == "text"
+
+
+@pytest.mark.parametrize("data", [b'{"a": 1, "a": 2}', b'{"a": NaN}', b"[Infinity]"])
+def test_json_with_two_readings_is_refused(data: bytes) -> None:
+    with pytest.raises(FormatError, match="not JSON"):
+        check_format(data, "config.json")
+
+
+def test_training_graphs_and_compiled_contexts_are_refused() -> None:
+    with pytest.raises(FormatError, match="training graphs"):
+        check_format(onnx(more=field(20, field(1, field(5, EXTERNAL)))), "m.onnx")
+    with pytest.raises(FormatError, match="EPContext"):
+        check_format(onnx(field(1, field(4, b"EPContext") + field(7, b"com.microsoft"))), "m.onnx")

@@ -1,5 +1,6 @@
 """Keys: encrypted at rest, whole or not written, deterministic signatures (I8)."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ def test_other_kinds_of_key_are_refused(key: ec.EllipticCurvePrivateKey | rsa.RS
     )
     with pytest.raises(KeyFileError, match="not an ECDSA P-256 key"):
         PublicKey.from_pem(pem, "k")
+
+
+def test_an_unknown_curve_is_refused() -> None:
+    """A curve that the library does not know: one error, no traceback."""
+    der = bytearray(PrivateKey.generate().public.der)
+    at = der.index(bytes.fromhex("2a8648ce3d030107"))
+    der[at + 7] = 0x7F
+    text = base64.encodebytes(bytes(der)).decode()
+    with pytest.raises(KeyFileError):
+        PublicKey.from_pem(f"-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n".encode(), "k")
 
 
 def test_signatures_are_deterministic() -> None:

@@ -109,6 +109,14 @@ SPOILS = {
     "a_device": (lambda t: insert(t, 8, (forged_header("d", 0, b"3"), b"")), "device"),
     "a_directory": (lambda t: insert(t, 8, (forged_header("d/", 0, b"5"), b"")), "directory"),
     "a_pax_header": (lambda t: insert(t, 8, (forged_header("p", 0, b"x"), b"")), "pax"),
+    "a_signature_by_another_key": (
+        lambda t: insert(t, 2, (header(f"bundle.json.{'f' * 64}.sigstore.json", 4), b"junk")),
+        "found where attachments.json must come",
+    ),
+    "a_signature_by_another_key_before_ours": (
+        lambda t: insert(t, 1, (header(f"bundle.json.{'0' * 64}.sigstore.json", 4), b"junk")),
+        "not signed by the pinned key",
+    ),
     "an_unsigned_bundle": (lambda t: without(t, signature_member(t, "bundle.json")), "not signed by the pinned key"),
     "unsigned_attachments": (lambda t: without(t, signature_member(t, "attachments.json")), "not signed"),
     "a_signature_that_is_no_json": (lambda t: replaced(t, signature_member(t, "bundle.json"), b"{"), "strict JSON"),
@@ -183,9 +191,9 @@ def test_another_key_is_refused(bundle_tar: Path, tmp_path: Path, pyz: Path) -> 
 
 
 def test_an_expired_bundle_is_refused(bundle_tar: Path, key: PrivateKey) -> None:
-    with pytest.raises(VerificationError, match="expired on 2027-01-01T00:00:00Z") as refusal:
+    with pytest.raises(VerificationError, match="expired on 2099-01-01T00:00:00Z") as refusal:
         verify_bundle_file(
-            bundle_tar, key=key.public, progress=QuietProgress(), now=datetime(2027, 1, 1, tzinfo=UTC)
+            bundle_tar, key=key.public, progress=QuietProgress(), now=datetime(2099, 1, 1, tzinfo=UTC)
         )
     assert refusal.value.step == 5
 

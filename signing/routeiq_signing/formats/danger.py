@@ -6,7 +6,7 @@ containers are found by their first bytes.
 
 import pickletools
 
-__all__ = ["describe_danger"]
+__all__ = ["describe_danger", "pickle_acts"]
 
 _MAGIC = (
     (b"PK\x03\x04", "a zip archive (PyTorch, NumPy .npz, Keras and joblib files are zips of pickles)"),
@@ -21,6 +21,7 @@ _MAGIC = (
     (b"#!", "a script"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
 )
+_CALLS = {"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
 _WINDOW = 1 << 16  # opcodes that matter come early; a pickle of megabytes need not be walked
 
 
@@ -32,24 +33,32 @@ def describe_danger(data: bytes | memoryview) -> str | None:
             return text
     if head[257:262] == b"ustar":
         return "a tar archive"
-    return "a Python pickle, which runs code when it is loaded" if _is_pickle(head) else None
+    marked = head[:1] == b"\x80" and len(head) > 1 and head[1] <= 5
+    return "a Python pickle, which runs code when it is loaded" if marked or pickle_acts(head) else None
 
 
-def _is_pickle(head: bytes) -> bool:
-    if head[:1] == b"\x80" and len(head) > 1 and head[1] <= 5:
-        return True
-    # Protocols 0 and 1 have no marker: three opcodes that read well are no accident when one of them acts.
-    acts = {"GLOBAL", "REDUCE", "INST", "OBJ", "BUILD", "PUT", "BINPUT", "APPEND", "SETITEM", "MARK", "STOP"}
-    seen = 0
-    acted = False
+def pickle_acts(data: bytes) -> bool:
+    """Tell whether `pickle.loads(data)` would call something, however the bytes go on after that.
+
+    Protocols 0 and 1 have no marker and may be plain text. What makes one dangerous is an object looked up by a
+    module and a name that can exist, and then called; prose that happens to read as opcodes does not get that far.
+    """
+    looked_up = False
     try:
-        for opcode, _, position in pickletools.genops(head):
-            seen += 1
-            acted = acted or opcode.name in acts
-            if opcode.name == "STOP":
-                return acted and (position or 0) + 1 >= min(len(head), 3)
-            if seen > 200:
-                return acted
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in {"GLOBAL", "INST"}:
+                names = str(argument).split(" ")
+                looked_up = looked_up or (len(names) == 2 and all(map(_is_dotted, names)))
+                if looked_up and opcode.name == "INST":
+                    return True
+            elif opcode.name == "STACK_GLOBAL":
+                looked_up = True
+            elif looked_up and opcode.name in _CALLS:
+                return True
     except Exception:  # noqa: BLE001  pickletools raises whatever a byte leads it to
-        return acted and seen >= 3
-    return acted and seen >= 3
+        return False
+    return False
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))

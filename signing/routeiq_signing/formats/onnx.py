@@ -1,8 +1,8 @@
 """ONNX, walked as protobuf far enough to know that it loads nothing but itself.
 
 Refused: tensors with external data (a path that the runtime would open), operators of domains that are not ONNX's or
-ONNX Runtime's own (a custom operator is native code), and bytes that are no protobuf message. Field numbers are those
-of onnx.proto3. Reading stops at nothing: every submessage that can hold a tensor or a node is walked.
+ONNX Runtime's own (a custom operator is native code), EPContext (compiled code), training graphs, and bytes that are
+no protobuf message. Field numbers are those of onnx.proto3. Every submessage that can hold a tensor or a node is walked.
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,10 @@ def _check(data: bytes | memoryview, name: str) -> None:
     view = memoryview(data)
     version = graph = False
     for field, wire, value in _fields(view, name):
+        if field == 20:
+            raise FormatError(
+                f"{name}: an ONNX model with training graphs is not for inference", subject=name
+            )
         version = version or (field == 1 and wire == 0)
         graph = graph or (field == 7 and isinstance(value, memoryview) and len(value) > 0)
     if not (version and graph):
@@ -46,6 +50,8 @@ def _walk(view: memoryview, kind: str, name: str, depth: int) -> None:
     for field, _, value in _fields(view, name):
         if kind == "tensor" and (field == 13 or (field == 14 and value != 0)):
             raise FormatError(f"{name}: an ONNX tensor keeps its data in another file", subject=name)
+        if (kind, field) == ("node", 4) and isinstance(value, memoryview) and bytes(value) == b"EPContext":
+            raise FormatError(f"{name}: ONNX operator EPContext loads compiled code", subject=name)
         if (kind, field) in {("node", 7), ("opset", 1), ("function", 10)}:
             domain = bytes(value) if isinstance(value, memoryview) else b"?"
             if domain not in _DOMAINS:

@@ -1,9 +1,10 @@
 """JSON documents, and plain text under the names that model repositories use for it."""
 
 import json
+from typing import Any
 
 from routeiq_signing.errors import FormatError
-from routeiq_signing.formats.danger import describe_danger
+from routeiq_signing.formats.danger import pickle_acts
 from routeiq_signing.formats.interface import Format
 from routeiq_signing.limits import LIMITS
 
@@ -15,18 +16,28 @@ _NAMES = {"readme.md", "license", "licence", "license.txt", "notice", "notice.tx
 def _check_json(data: bytes | memoryview, name: str) -> None:
     text = _text(data, name)
     try:
-        json.loads(text)
+        json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{name}: not JSON: {error}", subject=name) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 def _check_text(data: bytes | memoryview, name: str) -> None:
     text = _text(data, name)
     if any(ord(character) < 32 and character not in "\t\n\r\f" for character in text):
         raise FormatError(f"{name}: holds control characters, so it is no plain text", subject=name)
-    danger = describe_danger(data)
-    if danger is not None and "pickle" in danger and text.rstrip("\n").endswith("."):
-        raise FormatError(f"{name}: {danger}", subject=name)
+    if pickle_acts(bytes(data)):
+        raise FormatError(f"{name}: a Python pickle, which runs code when it is loaded", subject=name)
 
 
 def _text(data: bytes | memoryview, name: str) -> str:

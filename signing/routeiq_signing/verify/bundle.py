@@ -31,7 +31,7 @@ from routeiq_signing.progress import Progress
 from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.tar_format import tar_size
 from routeiq_signing.verify.layout import check_layout, documents_of
-from routeiq_signing.verify.order import body_entries, is_signature, signature_name, sums_text
+from routeiq_signing.verify.order import body_entries, signature_name, sums_text
 from routeiq_signing.verify.report import Report
 from routeiq_signing.verify.stream import TarStream
 
@@ -121,26 +121,18 @@ def read_manifest(tar: BinaryIO) -> tuple[BundleManifest, str]:
 
 
 def _signed_document(stream: TarStream, name: str, key: PinnedKey, *, step: int) -> bytes:
-    """Return the raw document, signed by our key; signatures by other keys may stand beside it."""
+    """Return the raw document, signed by our key; a signature by any other key is something extra."""
     raw = stream.head_member(name, LIMITS.manifest)
     ours = signature_name(name, key.keyid)
-    bundle = b""
-    previous = ""
-    while is_signature(stream.peek_name(), name):
-        found = stream.peek_name()
-        if found <= previous:
-            raise VerificationError(f"{found}: twice or out of order", step=6, subject=found)
-        previous = found
-        content = stream.head_member(found, LIMITS.signature)
-        if found == ours:
-            bundle = content
-    if not bundle:
+    found = stream.peek_name()
+    if found != ours:
         raise VerificationError(
             f"{name}: not signed by the pinned key {key.keyid[:16]}…",
             step=step,
             subject=name,
             hint="compare the key with the one you were given by a second channel",
         )
+    bundle = stream.head_member(ours, LIMITS.signature)
     signature = _strict(lambda: read_message_bundle(bundle, ours, keyid=key.keyid, message=raw), step=step)
     if not key.verifies(signature, raw):
         raise VerificationError(f"{name}: the signature is not of these bytes", step=step, subject=name)
