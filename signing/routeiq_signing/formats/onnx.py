@@ -2,7 +2,7 @@
 
 Refused: tensors with external data (a path that the runtime would open), operators of domains that are not ONNX's or
 ONNX Runtime's own (a custom operator is native code), EPContext (compiled code), training graphs, and bytes that are
-no protobuf message. Field numbers are those of onnx.proto3. Every submessage that can hold a tensor or a node is walked.
+no protobuf message. Field numbers are those of onnx.proto3. All that can hold a tensor or a node is walked.
 """
 
 from collections.abc import Iterator
