@@ -13,6 +13,7 @@ from typing import Any
 import rfc8785
 
 from routeiq_images.blobs import EMPTY_CONFIG, MANIFEST_MEDIA_TYPE
+from routeiq_images.errors import ImagesError
 from routeiq_signing.manifest import Attachment, Attachments, BundleManifest
 
 __all__ = ["Artifact", "plan_mirror", "referrers_index"]
@@ -65,10 +66,17 @@ def plan_mirror(
 def referrers_index(present: bytes | None, artifact: Artifact) -> bytes:
     """Return the fallback index of a subject's referrers with `artifact` in it (distribution-spec, "referrers tag").
 
-    For registries without the referrers API. An index that is there keeps its other entries.
+    For registries without the referrers API. An index that is there keeps its other entries; what is there and is no
+    index is an `ImagesError`: somebody's tag, not ours to replace.
     """
-    document = json.loads(present) if present else {}
-    entries = {entry["digest"]: entry for entry in document.get("manifests", [])}
+    try:
+        entries = {entry["digest"]: entry for entry in json.loads(present)["manifests"]} if present else {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ImagesError(
+            f"{artifact.repository}: the index of referrers in the registry is not one",
+            subject=artifact.repository,
+            hint=f"delete the tag {str(artifact.subject).replace(':', '-')} and run it again",
+        ) from error
     entries[artifact.digest] = {
         "mediaType": MANIFEST_MEDIA_TYPE,
         "artifactType": artifact.artifact_type,

@@ -1,7 +1,8 @@
 """Pushes blobs and manifests to a registry, byte for byte (OCI distribution-spec 1.1).
 
-What is there is not sent again, so a push that was cut off goes on where it stopped. Transport faults, 429 and 5xx
-are tried again with jitter; anything else is an error that names the registry, the repository and its answer.
+What is there is not sent again, so a push that was cut off goes on with the blob where it stopped. Transport faults,
+429 and 5xx are tried again with jitter; anything else is an error that names the registry, the repository and its
+answer. Redirects are not followed. Why no library: docs/adr/0003-registry-client.md.
 """
 
 import random
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -24,6 +25,7 @@ __all__ = ["Registry"]
 _CHUNK = 1 << 20
 _TRIES = 5
 _MAX_ANSWER = 4 << 20
+_BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
 
 
@@ -66,14 +68,14 @@ class Registry:
         self._expect(self._send("GET", "/v2/"), {200}, "/v2/")
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Tell whether the repository holds the blob."""
+        """Tell whether the repository holds the blob; a redirect to where its bytes are kept says that it does."""
         path = f"/v2/{repository}/blobs/{digest}"
-        return self._expect(self._send("HEAD", path), {200, 404}, path).status_code == httpx.codes.OK
+        return self._expect(self._send("HEAD", path), {200, 302, 307, 404}, path).status_code != 404
 
     def put_blob(
         self, repository: str, digest: str, file: Path, advance: Advance, *, mount: str | None = None
     ) -> bool:
-        """Have the blob in the repository; return whether its bytes were sent.
+        """Have the blob in the repository; return whether its bytes were sent. `advance` is told of each as it goes.
 
         `mount` is a repository of this registry that holds it already: then nothing need be sent.
         """
@@ -85,8 +87,8 @@ class Registry:
             if answer.status_code == httpx.codes.CREATED:
                 advance(file.stat().st_size)
                 return False
-        self._retry(lambda: self._upload(start, repository, digest, file), f"{repository}: blob {digest}")
-        advance(file.stat().st_size)
+        sent = _Sent(file, advance)
+        self._retry(lambda: self._upload(start, repository, digest, sent), f"{repository}: blob {digest}")
         return True
 
     def has_manifest(self, repository: str, reference: str) -> str | None:
@@ -109,18 +111,18 @@ class Registry:
         )
         return "OCI-Subject" in answer.headers
 
-    def _upload(self, start: str, repository: str, digest: str, file: Path) -> httpx.Response:
-        begun = self._client.post(start)
+    def _upload(self, start: str, repository: str, digest: str, sent: "_Sent") -> httpx.Response:
+        sent.start_over()
+        begun = self._request("POST", start)
         if _passing(begun):
             return begun
         self._expect(begun, {202}, start)
         location = httpx.URL(begun.headers.get("Location", ""))
         if not location.is_absolute_url:
             location = self._client.base_url.join(location)
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
-        answer = self._client.put(
-            location.copy_merge_params({"digest": digest}), content=_chunks(file), headers=headers
-        )
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(sent.size)}
+        place = location.copy_merge_params({"digest": digest})
+        answer = self._request("PUT", place, content=sent.chunks(), headers=headers)
         return answer if _passing(answer) else self._expect(answer, {201}, f"{repository}: blob {digest}")
 
     def _send(
@@ -133,15 +135,32 @@ class Registry:
         content: bytes | None = None,
     ) -> httpx.Response:
         return self._retry(
-            lambda: self._client.request(method, path, headers=headers, params=params, content=content), path
+            lambda: self._request(method, path, headers=headers, params=params, content=content), path
         )
+
+    def _request(self, method: str, url: str | httpx.URL, **request: Any) -> httpx.Response:
+        """Send once, and read no more of the answer than a manifest may have."""
+        with self._client.stream(method, url, **request) as answer:
+            body = b""
+            for block in answer.iter_bytes(_CHUNK):
+                body += block
+                if len(body) > _MAX_ANSWER:
+                    raise ImagesError(
+                        f"{self.host}: an answer of more than {_MAX_ANSWER} bytes", subject=self.host
+                    )
+            # What httpx decoded must not be decoded again.
+            headers = [
+                (name, value) for name, value in answer.headers.multi_items() if name not in _BODY_HEADERS
+            ]
+            return httpx.Response(answer.status_code, headers=headers, content=body, request=answer.request)
 
     def _retry(self, send: Callable[[], httpx.Response], what: str) -> httpx.Response:
         for attempt in range(1, _TRIES + 1):
             fault = "no answer"
             try:
                 answer = send()
-            except httpx.TransportError as error:
+            # StreamError: a token ran out under a blob whose bytes were already on their way.
+            except (httpx.TransportError, httpx.StreamError) as error:
                 fault = str(error) or type(error).__name__
             else:
                 if not _passing(answer):
@@ -164,7 +183,7 @@ class Registry:
                 subject=self.host,
                 hint=f"log in with `podman login {self.host}` and run it again",
             )
-        said = answer.text[:200].replace("\n", " ") if len(answer.content) <= _MAX_ANSWER else ""
+        said = answer.text[:200].replace("\n", " ")
         raise ImagesError(
             f"{self.host}: {what}: HTTP {answer.status_code} {said}".rstrip(), subject=self.host
         )
@@ -175,7 +194,25 @@ def _passing(answer: httpx.Response) -> bool:
     return answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.status_code >= 500
 
 
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as source:
-        while block := source.read(_CHUNK):
-            yield block
+class _Sent:
+    """A file on its way: what a failed try had counted is taken back before the next."""
+
+    def __init__(self, file: Path, advance: Advance) -> None:
+        self._file = file
+        self._advance = advance
+        self._counted = 0
+        self.size = file.stat().st_size
+
+    def start_over(self) -> None:
+        """Take back what was counted."""
+        if self._counted:
+            self._advance(-self._counted)
+            self._counted = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the file's bytes, counting them."""
+        with self._file.open("rb") as source:
+            while block := source.read(_CHUNK):
+                yield block
+                self._counted += len(block)
+                self._advance(len(block))

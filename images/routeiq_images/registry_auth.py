@@ -21,8 +21,6 @@ _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
 class RegistryAuth(httpx.Auth):
     """Answers a 401 challenge once per request; keeps tokens by scope for this host."""
 
-    requires_response_body = True
-
     def __init__(self, host: str, credentials: Credentials | None, *, plain_http: bool) -> None:
         self._host = host
         self._credentials = credentials
@@ -45,6 +43,7 @@ class RegistryAuth(httpx.Auth):
             self._header = f"Basic {base64.b64encode(pair).decode()}"
         elif scheme.lower() == "bearer":
             answer = yield self._token_request(dict(_parameters(rest)))
+            answer.read()
             self._header = f"Bearer {self._read_token(answer)}"
         else:
             return

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class FakeRegistry(ThreadingHTTPServer):
         self.faults: list[tuple[str, str, int]] = []
         self.challenge: str | None = None
         self.accepted: str | None = None
+        self.token = "T"
         self.location_host: str | None = None
 
     @property
@@ -93,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(fault[2], b"fault")
                 return
         if url.path == "/token":
-            self._answer(200, b'{"token": "T"}')
+            self._answer(200, json.dumps({"token": server.token}).encode())
             return
         if server.challenge and authorization != server.accepted:
             self._answer(401, WWW_Authenticate=server.challenge)
@@ -142,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 def registry_server() -> Iterator[FakeRegistry]:
     """An in-process registry; the end-to-end tests use a real one."""
     with FakeRegistry() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()

@@ -176,3 +176,50 @@ def test_a_broken_configuration_is_one_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ImagesError):
         find_credentials("r", {"DOCKER_CONFIG": str(tmp_path)})
+
+
+def test_a_redirect_says_that_the_blob_is_there(registry_server) -> None:  # type: ignore[no-untyped-def]
+    """Registries with their blobs in an object store answer so; nothing is asked of that store."""
+    registry_server.faults = [("HEAD", "/v2/a/blobs/", 307)]
+    with open_registry(registry_server) as registry:
+        assert registry.has_blob("a", DIGEST)
+    assert len(registry_server.requests) == 1
+
+
+def test_a_redirect_of_anything_else_is_not_followed(registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.faults = [("GET", "/v2/a/manifests/", 307)]
+    with open_registry(registry_server) as registry, pytest.raises(ImagesError, match="HTTP 307"):
+        registry.get_manifest("a", "1.0")
+
+
+def test_an_endless_answer_is_cut_off(registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.manifests["a", "1.0"] = bytes((4 << 20) + 1)
+    with (
+        open_registry(registry_server) as registry,
+        pytest.raises(ImagesError, match="more than 4194304 bytes"),
+    ):
+        registry.get_manifest("a", "1.0")
+
+
+def test_a_token_that_runs_out_under_a_blob_is_renewed(registry_server, blob: Path) -> None:  # type: ignore[no-untyped-def]
+    registry_server.challenge = f'Bearer realm="http://{registry_server.host}/token",service="s",scope="x"'
+    registry_server.accepted = "Bearer T"
+    steps: list[int] = []
+
+    def expire(moved: int) -> None:
+        if not steps:
+            registry_server.accepted, registry_server.token = "Bearer T2", "T2"
+        steps.append(moved)
+
+    with open_registry(registry_server, credentials=Credentials("u", "p")) as registry:
+        assert registry.put_blob("a", DIGEST, blob, expire)
+    assert registry_server.blobs == {("a", DIGEST): DATA}
+    assert sum(steps) == len(DATA)
+
+
+def test_upload_progress_is_taken_back_when_it_fails(registry_server, blob: Path) -> None:  # type: ignore[no-untyped-def]
+    registry_server.faults = [("PUT", "/v2/a/blobs/uploads", 503)]
+    steps: list[int] = []
+    with open_registry(registry_server) as registry:
+        registry.put_blob("a", DIGEST, blob, steps.append)
+    assert steps == [len(DATA), -len(DATA), len(DATA)]
