@@ -44,3 +44,4 @@ def e2e(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     _install(session)
     session.run("python", "benchmarks/verify_rate.py")
+    session.run("python", "benchmarks/routing_latency.py")
