@@ -2,7 +2,7 @@
 
 What is there is not sent again, so a push that was cut off goes on with the blob where it stopped. Transport faults,
 429 and 5xx are tried again with jitter; anything else is an error that names the registry, the repository and its
-answer. Redirects are not followed. Why no library: docs/adr/0003-registry-client.md.
+answer. Redirects are not followed. Why no library: docs/adr/0001-registry-client.md.
 """
 
 import random
