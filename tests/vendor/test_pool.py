@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from routeiq_signing.files import write_atomic
 from routeiq_vendor.errors import PoolError
-from routeiq_vendor.pool import Pool, write_whole
+from routeiq_vendor.pool import Pool
 
 DATA = b"weights"
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -86,7 +87,7 @@ def test_files_are_readable_by_all_under_any_umask(pool: Pool, tmp_path: Path) -
     before = os.umask(0o077)
     try:
         pool.add_stream([DATA], DIGEST)
-        write_whole(tmp_path / "lock", DATA)
+        write_atomic(tmp_path / "lock", DATA)
     finally:
         os.umask(before)
     assert pool.path(DIGEST).stat().st_mode & 0o777 == 0o444

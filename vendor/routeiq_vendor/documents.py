@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from routeiq_signing.files import write_atomic
 from routeiq_vendor.errors import LockError
 from routeiq_vendor.limits import LIMITS
-from routeiq_vendor.pool import write_whole
 
 __all__ = ["Document", "read_document", "write_document"]
 
@@ -54,4 +54,4 @@ def write_document(path: Path, document: Document) -> None:
     text = json.dumps(
         document.model_dump(mode="json", exclude_none=True), indent=2, sort_keys=True, ensure_ascii=False
     )
-    write_whole(path, text.encode("utf-8") + b"\n")
+    write_atomic(path, text.encode("utf-8") + b"\n")

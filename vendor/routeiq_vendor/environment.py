@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from routeiq_signing.files import write_atomic
 from routeiq_signing.progress import Progress
 from routeiq_vendor.errors import VendorError
-from routeiq_vendor.pool import Pool, write_whole
+from routeiq_vendor.pool import Pool
 from routeiq_vendor.wheels.lock import Pin
 from routeiq_vendor.wheels.store import Wheel
 
@@ -94,5 +95,5 @@ def ensure_environment(
         shutil.rmtree(home, ignore_errors=True)
         call([base, "-m", "venv", "--without-pip", str(home)], str(home))
         install(python, wheels, pool=pool, what=f"the environment {home.name}", progress=progress)
-        write_whole(marker, key.encode("ascii"))
+        write_atomic(marker, key.encode("ascii"))
     return python

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from routeiq_signing.files import write_atomic
 from routeiq_signing.progress import Progress
 from routeiq_vendor.debs.apt import Apt
 from routeiq_vendor.debs.lock import DebsRequests, Moved
@@ -19,7 +20,7 @@ from routeiq_vendor.debs.store import DebStore, FetchedDebs
 from routeiq_vendor.documents import read_document
 from routeiq_vendor.environment import install
 from routeiq_vendor.export.run import Exporter
-from routeiq_vendor.pool import Pool, digest_of, write_whole
+from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.weights.lock import Weights, WeightsLock
 from routeiq_vendor.weights.store import RUNTIME_FILES, fetch_weights, layout_model
 from routeiq_vendor.wheels.store import Wheel, WheelStore, load_lock
@@ -247,4 +248,4 @@ def install_lock(name: str, python: Path, workspace: Workspace, progress: Progre
         store.adopt_folder(workspace.bootstrap)
         wheels = store.fetch(pins, lock.name, progress, offline=offline)
         install(python, wheels, pool=workspace.pool, what=lock.name, progress=progress)
-    write_whole(marker, digest_of(lock).encode("ascii"))
+    write_atomic(marker, digest_of(lock).encode("ascii"))

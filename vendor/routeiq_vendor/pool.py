@@ -18,7 +18,7 @@ from pathlib import Path
 from routeiq_vendor.errors import PoolError
 from routeiq_vendor.limits import LIMITS
 
-__all__ = ["Pool", "digest_of", "write_whole"]
+__all__ = ["Pool", "digest_of"]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -27,23 +27,6 @@ def digest_of(path: Path) -> str:
     """Return the hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` beside `path`, sync and rename: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class Pool:

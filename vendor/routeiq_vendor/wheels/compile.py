@@ -13,10 +13,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from routeiq_signing.files import write_atomic
 from routeiq_signing.progress import Progress
 from routeiq_vendor.environment import ensure_environment
 from routeiq_vendor.errors import LockError
-from routeiq_vendor.pool import digest_of, write_whole
+from routeiq_vendor.pool import digest_of
 from routeiq_vendor.wheels.lock import TARGET_PYTHON, moved
 from routeiq_vendor.wheels.store import WheelStore, load_lock
 
@@ -72,7 +73,7 @@ class LockCompiler:
                 old, new = self.locks / f"{name}.txt", scratch / f"{name}.txt"
                 changes[name] = moved(load_lock(old) if old.exists() else (), load_lock(new))
             for name in LOCKS:
-                write_whole(self.locks / f"{name}.txt", (scratch / f"{name}.txt").read_bytes())
+                write_atomic(self.locks / f"{name}.txt", (scratch / f"{name}.txt").read_bytes())
             return changes
         finally:
             shutil.rmtree(scratch)

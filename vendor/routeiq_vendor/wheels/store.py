@@ -14,10 +14,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from routeiq_signing.files import write_atomic
 from routeiq_signing.progress import Progress
 from routeiq_vendor.errors import DownloadError, LockError, PoolError
 from routeiq_vendor.limits import LIMITS
-from routeiq_vendor.pool import Pool, digest_of, write_whole
+from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.wheels import pip
 from routeiq_vendor.wheels.lock import Pin, choose, read_lock
 
@@ -71,7 +72,7 @@ class WheelStore:
 
     def _remember(self, names: dict[str, str]) -> None:
         index = dict(sorted({**self._known(), **names}.items()))
-        write_whole(self._index, json.dumps(index, indent=1).encode() + b"\n")
+        write_atomic(self._index, json.dumps(index, indent=1).encode() + b"\n")
 
     def adopt(self, files: Iterable[Path]) -> None:
         """Put wheels that came by another way (the bundle's inputs, pip's own download) into the pool."""
