@@ -43,6 +43,17 @@ def test_chat_streaming(client: openai.OpenAI) -> None:
     assert with_usage[-1].usage.total_tokens == 9
 
 
+def test_chat_with_tools(client: openai.OpenAI, http_upstream: Any) -> None:
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+        }
+    ]
+    assert _ask(client, "plain", tools=tools).choices[0].message.content == "hello there"
+    assert http_upstream.app.requests[-1][2]["tools"] == tools
+
+
 def test_completions(client: openai.OpenAI) -> None:
     assert client.completions.create(model="plain", prompt="hi").choices[0].text == "hello there"
     chunks = list(client.completions.create(model="plain", prompt="hi", stream=True))

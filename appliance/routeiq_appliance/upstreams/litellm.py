@@ -110,6 +110,9 @@ def call_arguments(deployment: Deployment, call: Call) -> dict[str, Any]:
     configured = {name: value for name, value in deployment.params.items() if name not in _NOT_FOR_THE_CALL}
     arguments = {"max_retries": 0, **configured, **call.params}
     arguments["timeout"] = deployment.stream_timeout if call.stream else deployment.timeout
+    if call.kind == "chat":
+        # It imports its MCP gateway for any call with tools: a package that is not here, and a client of other servers.
+        arguments["_skip_mcp_handler"] = True
     if call.extra:
         arguments["extra_body"] = {**configured.get("extra_body", {}), **call.extra}
     if call.stream:
