@@ -1,47 +1,52 @@
-"""The developer's entry: the sessions behind `make lint|test|bench`."""
+"""The developer's entry: the sessions behind `make lint|test|bench`.
+
+They share one environment, `build/venvs/test`: the lock is one, and installing it takes half a minute.
+"""
+
+import sys
+from pathlib import Path
 
 import nox
 
-nox.options.default_venv_backend = "venv"
-nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "none"
 
 PACKAGES = ["signing", "vendor", "images", "router", "appliance"]
-# One environment for all sessions: the locks are the same, and installing it takes a minute.
-VENV = "build/venvs/test"
 PATHS = [*PACKAGES, "tests", "benchmarks", "noxfile.py"]
+VENV = Path("build/venvs/test")
+BIN = VENV / "bin"
 
 
-def _install(session: nox.Session) -> None:
+@nox.session
+def environment(session: nox.Session) -> None:
+    """Create the environment, or bring it up to the lock."""
+    if not (BIN / "python").exists():
+        session.run(sys.executable, "-m", "venv", str(VENV))
     # From the pool, so that what another environment or the bundle fetched is not fetched again.
-    python = f"{session.bin}/python"
-    session.run(".venv/bin/routeiq", "vendor", "install", "test", "--python", python, external=True)
+    session.run(".venv/bin/routeiq", "vendor", "install", "test", "--python", f"{BIN}/python")
     editable = [argument for package in PACKAGES for argument in ("-e", f"./{package}")]
-    session.install("--quiet", "--no-deps", "--no-index", "--no-build-isolation", *editable)
+    pip = [f"{BIN}/python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    session.run(*pip, "--no-build-isolation", *editable)
 
 
-@nox.session(venv_location=VENV)
+@nox.session(requires=["environment"])
 def lint(session: nox.Session) -> None:
-    _install(session)
-    session.run("ruff", "check", *PATHS)
-    session.run("ruff", "format", "--check", *PATHS)
-    session.run("mypy", *(f"{package}/routeiq_{package}" for package in PACKAGES))
-    session.run("lint-imports")
+    session.run(f"{BIN}/ruff", "check", *PATHS)
+    session.run(f"{BIN}/ruff", "format", "--check", *PATHS)
+    session.run(f"{BIN}/mypy", *(f"{package}/routeiq_{package}" for package in PACKAGES))
+    session.run(f"{BIN}/lint-imports")
 
 
-@nox.session(venv_location=VENV)
+@nox.session(requires=["environment"])
 def unit(session: nox.Session) -> None:
-    _install(session)
-    session.run("pytest", "-m", "not e2e", *session.posargs)
+    session.run(f"{BIN}/python", "-m", "pytest", "-m", "not e2e", *session.posargs)
 
 
-@nox.session(venv_location=VENV)
+@nox.session(requires=["environment"])
 def e2e(session: nox.Session) -> None:
-    _install(session)
-    session.run("pytest", "-m", "e2e", *session.posargs)
+    session.run(f"{BIN}/python", "-m", "pytest", "-m", "e2e", *session.posargs)
 
 
-@nox.session(venv_location=VENV)
+@nox.session(requires=["environment"])
 def bench(session: nox.Session) -> None:
-    _install(session)
-    session.run("python", "benchmarks/verify_rate.py")
-    session.run("python", "benchmarks/routing_latency.py")
+    session.run(f"{BIN}/python", "benchmarks/verify_rate.py")
+    session.run(f"{BIN}/python", "benchmarks/routing_latency.py")
