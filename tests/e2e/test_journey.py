@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.e2e.bundle import Bundle
+from tests.e2e.gateway import lay_trust, start
 from tests.e2e.sealed_site import Site
 
 from routeiq_appliance.cli.demo.ask import PROMPTS
@@ -169,8 +170,8 @@ def llm(prepared: Prepared, site: Site, llm_key: str) -> Iterator[str]:
 def stores(accepted: Bundle, pulled: dict[str, str], site: Site) -> str:
     """PostgreSQL and Redis, healthy; yields the URL of the database."""
     password = secrets.token_hex(16)
-    _start(site, "postgres", pulled["routeiq-postgres"], {"POSTGRES_PASSWORD": password})
-    _start(site, "redis", pulled["routeiq-redis"], {"REDIS_PASSWORD": secrets.token_hex(16)})
+    start(site, "postgres", pulled["routeiq-postgres"], {"POSTGRES_PASSWORD": password})
+    start(site, "redis", pulled["routeiq-redis"], {"REDIS_PASSWORD": secrets.token_hex(16)})
     site.wait_healthy("postgres", accepted.health_check("routeiq-postgres"))
     site.wait_healthy("redis", accepted.health_check("routeiq-redis"))
     return f"postgresql://routeiq:{password}@127.0.0.1:5432/routeiq"
@@ -181,11 +182,7 @@ def running(
     accepted: Bundle, pulled: dict[str, str], stores: str, llm: str, llm_key: str, site: Site
 ) -> Running:
     """The gateway as the bundle has it: models baked in, vouched for by the mounted `bundle.json`."""
-    trust = site.folder / "trust"
-    trust.mkdir()
-    for name in ("bundle.json", f"bundle.json.{accepted.keyid}.sigstore.json"):
-        (trust / name).write_bytes(accepted.member(name))
-    (trust / "routeiq.pub").write_bytes(accepted.key.read_bytes())
+    trust = lay_trust(accepted, site.folder / "trust")
     config = site.folder / "config.yaml"
     config.write_text(yaml.safe_dump(gateway_config(llm)), encoding="utf-8")
     master = f"sk-{secrets.token_hex(16)}"
@@ -197,10 +194,10 @@ def running(
         "LLM_API_KEY": llm_key,
     }
     image = pulled["routeiq-gateway"]
-    _start(site, "migrate", image, environ, "admin", "migrate")
+    start(site, "migrate", image, environ, "admin", "migrate")
     assert site.podman("wait", "migrate") == "0", site.logs("migrate")
     mounts = [f"--volume={trust}:/app/trust:ro", f"--volume={config}:/app/config/config.yaml:ro"]
-    _start(site, "gateway", image, environ, options=mounts)
+    start(site, "gateway", image, environ, options=mounts)
     site.wait_healthy("gateway", accepted.health_check("routeiq-gateway"))
     site.wait_until(lambda: site.http("GET", f"{GATEWAY}/health/readiness")[0] == 200, "gateway")
     status, made = site.http(
@@ -208,21 +205,6 @@ def running(
     )
     assert status == 200, made
     return Running(master, made["key"])
-
-
-def _start(
-    site: Site,
-    name: str,
-    image: str,
-    environ: dict[str, str],
-    *arguments: str,
-    options: list[str] | None = None,
-) -> None:
-    # Secrets through a file: an argument is seen by every user of the host.
-    file = site.folder / f"{name}.env"
-    file.touch(mode=0o600)
-    file.write_text("".join(f"{key}={value}\n" for key, value in environ.items()), encoding="ascii")
-    site.start(name, image, *arguments, options=[f"--env-file={file}", *(options or [])])
 
 
 def test_containers_run_without_root_and_without_capabilities(running: Running, site: Site) -> None:  # A14

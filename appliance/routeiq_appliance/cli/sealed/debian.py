@@ -1,6 +1,7 @@
 """Installs what a sealed network or a test needs from Debian, saying so first; without root it says what to type."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Collection
 
@@ -21,11 +22,18 @@ def is_installed(package: str) -> bool:
 
 
 def install_packages(packages: Collection[str], why: str, *, say: Callable[[str], None]) -> None:
-    """Install the packages that are missing; raises `SealError` when not root, or with apt's last complaint."""
-    missing = sorted(package for package in packages if not is_installed(package))
+    """Install the packages that are missing; raises `SealError` without apt or root, or with apt's last word."""
+    if not packages:
+        return
+    apt = shutil.which("apt-get") and shutil.which("dpkg-query")
+    missing = sorted(package for package in packages if not (apt and is_installed(package)))
     if not missing:
         return
     names = " ".join(missing)
+    if not apt:
+        raise SealError(
+            f"{why}: not installed: {names}", hint="install them with this host's package manager"
+        )
     if os.geteuid() != 0:
         raise SealError(f"{why}: not installed: {names}", hint=f"sudo apt-get install {names}")
     say(f"{why}: installing with apt: {names}")
