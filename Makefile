@@ -45,6 +45,8 @@ demo: $(VENV)/.ready ## A real LLM behind the gateway in a sealed namespace (CHE
 	@$(BIN)/routeiq demo
 
 test: $(VENV)/.ready ## Lint, types, unit and end-to-end tests on real components
+	@$(BIN)/routeiq vendor fetch >&2
+	@$(BIN)/routeiq vendor layout-models build/dev/models >&2
 	@$(BIN)/nox -s lint unit e2e
 
 lint: $(VENV)/.ready ## ruff, mypy, import-linter
