@@ -8,7 +8,6 @@ PACKAGES := signing vendor images router appliance
 # One cache for pip beside the pool: what the environments fetched is not fetched again for the bundle.
 export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-umask := umask 022
 # The wheels of .venv are downloaded once, into a folder that the pool adopts; a second .venv needs no network.
 WHEELS := build/cache/wheels
 LOCKED := --no-deps --require-hashes --only-binary :all: -r vendor/locks/build.txt
