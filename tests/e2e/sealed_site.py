@@ -133,8 +133,8 @@ class Site:
 
     def clean(self) -> None:
         """Remove every container that was started, and its volumes."""
-        for name in self.containers:
-            self.run("podman", "rm", "--force", "--time=0", "--volumes", name, check=False)
+        if self.containers:
+            self.run("podman", "rm", "--force", "--time=0", "--volumes", *self.containers, check=False)
         self.containers.clear()
 
 
