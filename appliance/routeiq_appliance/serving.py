@@ -1,14 +1,17 @@
 """Runs a composed gateway under uvicorn, on an event loop that asks the guard before it dials."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import uvicorn
@@ -41,9 +44,15 @@ def run(config_path: Path, *, host: str, port: int, workers: int, started: float
     for section in IGNORED_SECTIONS:
         if getattr(config, section):
             _LOG.warning("configuration section is not acted on by this release", extra={"section": section})
+    # FastAPI takes as long to import as silent canaries take to time out. Nothing that could dial is imported here.
+    ahead = threading.Thread(target=import_module, args=("routeiq_appliance.api.management",), daemon=True)
+    ahead.start()
     guard = arm_egress(settings, config)
+    ahead.join()
     guard.watch_process()
     gateway = build_gateway(settings, config, guard)
+    gc.freeze()  # the modules and what was composed of them live as long as the process
+    gc.enable()
     listener = _listen(host, port)
     server = _Server(
         uvicorn.Config(
