@@ -7,7 +7,8 @@ key and comes last, over what is already decided.
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,8 +63,11 @@ def create_bundle(
 ) -> Created:
     """Write the bundle, its inputs, the public key and the verifier into `out`; each whole or not at all."""
     inputs = out / release.file_name("-inputs")
-    write_inputs(materials, inputs, progress)
-    with tempfile.TemporaryDirectory(dir=materials.workspace.build, prefix="layout-") as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=materials.workspace.build, prefix="layout-") as folder,
+        _pending(inputs) as pending,
+    ):
+        write_inputs(materials, pending, progress)
         store = BlobStore(Path(folder))
         built = tuple(
             assemble(definition, materials, release.version, store, progress)
@@ -82,7 +86,7 @@ def create_bundle(
             "verify.pyz": build_pyz(),
             "README.txt": carried_readme(release),
         }
-        manifest = _manifest(materials, release, created, entries, models, chart, files, inputs)
+        manifest = _manifest(materials, release, created, entries, models, chart, files, pending)
         digest = f"sha256:{hashlib.sha256(manifest.to_bytes()).hexdigest()}"
         attachments, signatures = _model_signatures(models, materials.models, digest, key)
         tar = out / release.file_name()
@@ -90,6 +94,17 @@ def create_bundle(
     write_atomic(out / "routeiq.pub", key.public.pem)
     write_atomic(out / "verify.pyz", build_pyz(), mode=0o755)
     return Created(tar, inputs, digest, built)
+
+
+@contextmanager
+def _pending(path: Path) -> Iterator[Path]:
+    """Yield a place that becomes `path` when the body ends well: inputs never stand without their bundle."""
+    beside = path.with_name(f".{path.name}.pending")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _image_entry(built: BuiltImage, release: Release, store: BlobStore) -> ImageEntry:
@@ -156,7 +171,7 @@ def _manifest(
         models=models,
         chart=chart,
         files=tuple(_file_entry(path, files[path]) for path in sorted(files)),
-        inputs=InputsEntry(inputs.name, _sha256(inputs), inputs.stat().st_size),
+        inputs=InputsEntry(release.file_name("-inputs"), _sha256(inputs), inputs.stat().st_size),
         locks=tuple(LockEntry(lock.path, lock.sha256) for lock in materials.fetched.locks),
         drift=tuple(f"{item.name} {item.locked} -> {item.used}" for item in materials.fetched.drift),
     )

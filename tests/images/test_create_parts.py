@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from routeiq_images.create import _pending as pending
 from routeiq_images.definition import load_definitions
 from routeiq_images.errors import ImagesError
 from routeiq_images.materials import source_files
@@ -76,3 +77,21 @@ def test_the_source_is_what_git_tracks(tmp_path: Path) -> None:
         "plain": False,
         "run": True,
     }
+
+
+def test_inputs_never_stand_without_their_bundle(tmp_path: Path) -> None:
+    target = tmp_path / "inputs.tar"
+    with pending(target) as place:
+        place.write_bytes(b"new")
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+
+    def fail() -> None:
+        with pending(target) as place:
+            place.write_bytes(b"newer")
+            raise ImagesError("the bundle failed")
+
+    with pytest.raises(ImagesError):
+        fail()
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
