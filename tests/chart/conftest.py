@@ -63,18 +63,28 @@ DIGESTS = {
 
 
 @pytest.fixture(scope="session")
-def template(helm, chart: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:  # type: ignore[no-untyped-def]
-    """Return helm's own text for values given as dicts (later ones win) or as files of the chart."""
+def flags(chart: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str | Path]]:
+    """Return helm's flags for values given as dicts (later ones win) or as files of the chart."""
 
-    def run(*values: dict[str, Any] | str, release: str = "routeiq") -> str:
+    def make(*values: dict[str, Any] | str) -> list[str | Path]:
         folder = tmp_path_factory.mktemp("values")
-        flags: list[str | Path] = []
+        made: list[str | Path] = []
         for number, value in enumerate(values):
             path = chart / value if isinstance(value, str) else folder / f"{number}.yaml"
             if not isinstance(value, str):
                 path.write_text(yaml.safe_dump(value))
-            flags += ["--values", path]
-        done = helm("template", release, chart, "--namespace", "routeiq", *flags, check=False)
+            made += ["--values", path]
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template(helm, chart: Path, flags) -> Callable[..., str]:  # type: ignore[no-untyped-def]
+    """Return helm's own text for values."""
+
+    def run(*values: dict[str, Any] | str, release: str = "routeiq") -> str:
+        done = helm("template", release, chart, "--namespace", "routeiq", *flags(*values), check=False)
         return done.stdout if done.returncode == 0 else f"REFUSED {done.stderr}"
 
     return run
@@ -105,9 +115,15 @@ CASES: dict[str, tuple[dict[str, Any] | str, ...]] = {
 
 
 @pytest.fixture(scope="session", params=CASES)
-def objects(request: pytest.FixtureRequest, render) -> Objects:  # type: ignore[no-untyped-def]
+def case(request: pytest.FixtureRequest) -> tuple[dict[str, Any] | str, ...]:
+    """The values of each way to install."""
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="session")
+def objects(case, render) -> Objects:  # type: ignore[no-untyped-def]
     """The objects of each way to install."""
-    rendered: Objects = render(*CASES[request.param])
+    rendered: Objects = render(*case)
     return rendered
 
 
