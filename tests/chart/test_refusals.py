@@ -47,6 +47,8 @@ def test_a_missing_value_is_named(template, values, section: str, key: str, mess
         ({"networkPolicy": {"upstreams": [{"cidr": "llm.example", "port": 1}]}}, "/networkPolicy/upstreams/0"),
         ({"networkPolcy": {}}, "networkPolcy"),
         ({"gateway": {"replica": 3}}, "replica"),
+        ({"gateway": {"env": {"DATABASE_URL": "x"}}}, "gateway.env.DATABASE_URL: another value of this chart"),
+        ({"gateway": {"env": {"ROUTEIQ_METRICS_PORT": "1"}}}, "gateway.env.ROUTEIQ_METRICS_PORT: another value"),
         ({"config": {"routeiq": {"auto": {"artifact": "routers/x"}}}}, "trust: config.routeiq.auto.artifact"),
         ({"trust": {"publicKey": "-----BEGIN PUBLIC KEY-----\nx"}}, "trust.bundleJson: required"),
         ({"postgresql": {"enabled": False}}, "networkPolicy.database: with an external database say where"),

@@ -133,6 +133,12 @@ securityContext:
 {{- fail (printf "secrets.%s: must be %s" $name (last $form)) }}
 {{- end }}
 {{- end }}
+{{- $own := list "ROUTEIQ_DATA_DIR" "ROUTEIQ_METRICS_PORT" "ROUTEIQ_DRAIN_TIMEOUT_SECONDS" "ROUTEIQ_TRUST_KEY" "ROUTEIQ_BUNDLE_JSON" "LITELLM_MASTER_KEY" "ROUTEIQ_PEPPER" "DATABASE_URL" "REDIS_URL" }}
+{{- range $name, $_ := .Values.gateway.env }}
+{{- if or (has $name $own) (hasKey $.Values.secrets.upstream $name) (has $name $.Values.secrets.upstreamNames) }}
+{{- fail (printf "gateway.env.%s: another value of this chart sets it already" $name) }}
+{{- end }}
+{{- end }}
 {{- if not .Values.config.model_list }}
 {{- fail "config.model_list: name at least one model (docs/configuration.md)" }}
 {{- end }}
