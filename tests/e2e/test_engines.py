@@ -1,5 +1,6 @@
 """The tar loads in engines as it is: Debian's dockerd, podman and containerd, each with a root of its own (A9)."""
 
+import hashlib
 import json
 import os
 import signal
@@ -53,6 +54,17 @@ def answers(call: Command, *arguments: str) -> Callable[[], bool]:
     return ready
 
 
+def loaded(engine: Command) -> set[tuple[str, str]]:
+    """Return the tag and ID of every image that docker or podman has; one without a tag counts too."""
+    listed = engine("image", "ls", "--all", "--no-trunc", "--format={{.Repository}}:{{.Tag}} {{.ID}}")
+    return {(tag, image_id) for tag, image_id in (line.split() for line in listed.splitlines())}
+
+
+def image_ids(bundle: Bundle) -> set[tuple[str, str]]:
+    """Return what `loaded` must give: exactly the images that `bundle.json` names."""
+    return {(bundle.image(name)["tag"], bundle.image(name)["image_id"]) for name in IMAGES}
+
+
 @pytest.fixture(scope="module")
 def docker(scratch: Path) -> Iterator[Command]:
     """A dockerd that touches neither the host's own nor its network."""
@@ -93,19 +105,16 @@ def ctr(scratch: Path) -> Iterator[Command]:
 def test_docker_load(bundle: Bundle, docker: Command) -> None:
     said = docker("load", "--input", str(bundle.tar))
     for name in IMAGES:
-        image = bundle.image(name)
-        assert f"Loaded image: {image['tag']}" in said
-        # Docker knows an image by its configuration; it makes manifests of its own.
-        assert docker("image", "inspect", "--format={{.Id}}", image["tag"]) == image["image_id"]
+        assert f"Loaded image: {bundle.image(name)['tag']}" in said
+    # Docker knows an image by its configuration; it makes manifests of its own.
+    assert loaded(docker) == image_ids(bundle)
     gateway = bundle.image("routeiq-gateway")["tag"]
     assert docker("run", *HARDENED, gateway, "--version").startswith("routeiq, version ")
 
 
 def test_podman_load(bundle: Bundle, podman: Command) -> None:
     podman("load", "--quiet", "--input", str(bundle.tar))
-    for name in IMAGES:
-        image = bundle.image(name)
-        assert f"sha256:{podman('image', 'inspect', '--format={{.Id}}', image['tag'])}" == image["image_id"]
+    assert loaded(podman) == image_ids(bundle)
     gateway = bundle.image("routeiq-gateway")["tag"]
     assert podman("run", *HARDENED, gateway, "--version").startswith("routeiq, version ")
 
@@ -117,9 +126,15 @@ def test_ctr_images_import(bundle: Bundle, ctr: Command) -> None:
     assert listed == {bundle.image(name)["tag"]: bundle.image(name)["digest"] for name in IMAGES}
 
 
-def test_skopeo_reads_the_same_images(bundle: Bundle) -> None:
-    skopeo = command("skopeo")
-    for name in IMAGES:
-        image = bundle.image(name)
-        shown = json.loads(skopeo("inspect", f"oci-archive:{bundle.tar}:{image['tag']}"))
-        assert shown["Digest"] == image["digest"]
+@pytest.mark.parametrize("name", IMAGES)
+def test_skopeo_copies_the_same_image(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    image = bundle.image(name)
+    command("skopeo")(
+        "copy", "--preserve-digests", f"oci-archive:{bundle.tar}:{image['tag']}", f"dir:{tmp_path}"
+    )
+    copied = (tmp_path / "manifest.json").read_bytes()
+    assert f"sha256:{hashlib.sha256(copied).hexdigest()}" == image["digest"]
+    # skopeo checks each blob against the manifest; dir: names it by its digest.
+    document = json.loads(copied)
+    for blob in (document["config"], *document["layers"]):
+        assert (tmp_path / blob["digest"].removeprefix("sha256:")).stat().st_size == blob["size"]

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.e2e.bundle import Bundle
 from tests.e2e.registry import PASSWORD, USER, RealRegistry, log_in, real_registry
 
@@ -58,6 +60,18 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
     assert done.stdout == ""
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     return line
+
+
+def damaged_blobs(registry: RealRegistry) -> set[str]:
+    """Return the digests whose content in the registry's storage is another."""
+    damaged = set()
+    for digest in registry.blobs:
+        encoded = digest.removeprefix("sha256:")
+        path = registry.data / "docker/registry/v2/blobs/sha256" / encoded[:2] / encoded / "data"
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != encoded:
+                damaged.add(digest)
+    return damaged
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +191,7 @@ def test_no_password_is_one_clear_error(bundle: Bundle, secure: RealRegistry, sc
     finally:
         log_in(secure, PASSWORD)
     assert "access denied" in error_of(done)
+    assert f"podman login {secure.address}" in done.stderr
 
 
 def test_a_certificate_of_an_unknown_ca_is_refused(
@@ -208,6 +223,10 @@ def test_a_killed_run_is_completed_by_the_next(bundle: Bundle, scratch: Path) ->
         assert kept < registry.blobs
         layout = {entry["digest"] for entry in json.loads(bundle.member("index.json"))["manifests"]}
         assert layout <= registry.blobs
+        # No half of a blob was kept under a whole one's name.
+        assert damaged_blobs(registry) == set()
+        again = report_of(mirror(bundle, registry, scratch / "work", "--plain-http"))
+        assert (again["blobs_sent"], again["artifacts"]) == (0, report["artifacts"])
 
 
 def test_a_tampered_tar_reaches_no_registry(bundle: Bundle, scratch: Path, tmp_path: Path) -> None:  # A8
@@ -222,4 +241,19 @@ def test_a_tampered_tar_reaches_no_registry(bundle: Bundle, scratch: Path, tmp_p
         other = Bundle(spoiled, bundle.inputs, bundle.key, bundle.verifier, bundle.digest)
         done = mirror(other, registry, scratch / "work", "--plain-http")
         assert "error: blobs/sha256/" in error_of(done)
+        assert registry.blobs == set()
+
+
+def test_a_bundle_of_another_key_reaches_no_registry(
+    bundle: Bundle, scratch: Path, tmp_path: Path
+) -> None:  # A8
+    stranger = tmp_path / "stranger.pub"
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    stranger.write_bytes(
+        key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    with real_registry(scratch / "stranger", secure=False) as registry:
+        other = Bundle(bundle.tar, bundle.inputs, stranger, bundle.verifier, bundle.digest)
+        done = mirror(other, registry, scratch / "work", "--plain-http")
+        assert "key" in error_of(done)
         assert registry.blobs == set()
