@@ -1,8 +1,8 @@
 """Pushes blobs and manifests to a registry, byte for byte (OCI distribution-spec 1.1).
 
 What is there is not sent again, so a push that was cut off goes on with the blob where it stopped. Transport faults,
-429 and 5xx are tried again with jitter; anything else is an error that names the registry, the repository and its
-answer. Redirects are not followed. Why no library: docs/adr/0001-registry-client.md.
+429 and 5xx are tried again with jitter; anything else, an untrusted certificate too, is an error that names the
+registry, the repository and its answer. Redirects are not followed. Why no library: docs/adr/0001-registry-client.md.
 """
 
 import random
@@ -162,6 +162,12 @@ class Registry:
             # StreamError: a token ran out under a blob whose bytes were already on their way.
             except (httpx.TransportError, httpx.StreamError) as error:
                 fault = str(error) or type(error).__name__
+                if _untrusted(error):
+                    raise ImagesError(
+                        f"{self.host}: {what}: {fault}",
+                        subject=self.host,
+                        hint="name the CA that signed the registry's certificate with --ca-file",
+                    ) from error
             else:
                 if not _passing(answer):
                     return answer
@@ -192,6 +198,15 @@ class Registry:
 def _passing(answer: httpx.Response) -> bool:
     """Tell whether the fault is one that may be gone at the next try."""
     return answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.status_code >= 500
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    """Tell whether the fault comes from a certificate that did not verify: no further try would change that."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__  # httpcore names no cause
+    return False
 
 
 class _Sent:

@@ -1,11 +1,20 @@
 """Pushing to a registry: what is sent, to whom, how often (A9)."""
 
 import base64
+import contextlib
+import datetime
 import hashlib
 import json
+import socket
+import ssl
+import threading
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from routeiq_images.credentials import Credentials, find_credentials
 from routeiq_images.errors import ImagesError
@@ -70,6 +79,48 @@ def test_no_registry_is_one_error() -> None:
         pytest.raises(ImagesError, match=r"127.0.0.1:1: /v2/: .*after 5 tries"),
     ):
         registry.ping()
+
+
+def test_a_certificate_that_is_not_trusted_is_refused_at_once(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "tls.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(pem)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.pem")
+    waited: list[float] = []
+
+    def greet(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the listener was shut down
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(ssl.SSLError, ConnectionError):
+                    context.wrap_socket(connection, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=greet, args=(listener,))
+        server.start()
+        try:
+            with (
+                Registry(f"127.0.0.1:{listener.getsockname()[1]}", sleep=waited.append) as registry,
+                pytest.raises(ImagesError, match="certificate verify failed") as error,
+            ):
+                registry.ping()
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            server.join()
+    assert waited == []
+    assert "--ca-file" in str(error.value.hint)
 
 
 def test_basic_credentials_are_sent_after_the_challenge(registry_server) -> None:  # type: ignore[no-untyped-def]
