@@ -70,8 +70,14 @@ def deployments_of(config: GatewayConfig) -> dict[str, list[Deployment]]:
                 mode=entry.model_info.mode,
                 params=params,
                 destination=destination_of_url(base) if base else None,
+                upstream="litellm",
+                provider=entry.litellm_params.model.partition("/")[0],
+                model=entry.litellm_params.model.partition("/")[2],
+                connect_timeout=5.0,
                 timeout=timeout,
+                first_token_timeout=entry.litellm_params.stream_timeout or timeout,
                 stream_timeout=entry.litellm_params.stream_timeout or timeout,
+                retries=0,
             )
         )
     return groups

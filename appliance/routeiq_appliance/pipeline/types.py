@@ -1,12 +1,26 @@
 """The plain data that the steps of a call hand to each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from routeiq_appliance.egress.destinations import Destination
+from routeiq_appliance.state.shared.interface import Scope
 
-__all__ = ["AUTO", "Call", "Decision", "Deployment", "Kind", "Principal", "Tally"]
+__all__ = [
+    "AUTO",
+    "Attempt",
+    "Call",
+    "Decision",
+    "Deployment",
+    "Kind",
+    "ModelAllowance",
+    "Price",
+    "Principal",
+    "Tally",
+    "Wishes",
+]
 
 AUTO = "auto"
 """The model name that asks the gateway to choose a group."""
@@ -15,12 +29,38 @@ Kind = Literal["chat", "text", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAllowance:
+    """A key's own limits on one group; `budget` in pico-dollars."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls. `models` empty means every group."""
+    """Who calls. `models` empty means every group; `scopes` are the key's, its team's and its user's."""
 
     key_id: str
     is_admin: bool = False
     models: frozenset[str] = frozenset()
+    team_models: frozenset[str] = frozenset()
+    team_id: str | None = None
+    user_id: str | None = None
+    scopes: tuple[Scope, ...] = ()
+    model_limits: Mapping[str, ModelAllowance] = field(default_factory=dict)
+    strategy: str | None = None
+    """The key's routing strategy, else its team's (`metadata.routeiq.strategy`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Pico-dollars; per token, per second of the call, per call. Any may be zero; all absent is no `Price`."""
+
+    input_token: int = 0
+    output_token: int = 0
+    second: int = 0
+    call: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +72,40 @@ class Deployment:
     mode: Literal["chat", "completion", "embedding"] | None
     params: dict[str, Any] = field(repr=False)
     destination: Destination | None
+    upstream: Literal["direct", "litellm"]
+    provider: str
+    """The part before the `/` of LiteLLM's model name: `openai`, `hosted_vllm`, …"""
+    model: str
+    """The name that the upstream knows."""
+    connect_timeout: float
+    """Seconds until a connection stands."""
     timeout: float
-    """Seconds for a whole answer."""
+    """Seconds for a whole answer, from the first attempt's start."""
+    first_token_timeout: float
+    """Seconds until the first event of a stream."""
     stream_timeout: float
-    """Seconds until the first event of a stream, and between two."""
+    """Seconds between two events of a stream."""
+    retries: int
+    """Further attempts in this deployment's group after the first."""
+    price: Price | None = None
+    """None: unpriced; its calls are marked so, never counted as free."""
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
+    weight: float = 1.0
+    order: int = 0
+    """Lower comes first, before any balancing."""
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a caller says about routing, beside the model: headers and `metadata`, none of it binding."""
+
+    hint: str | None = None
+    strategy: str | None = None
+    conversation: str | None = None
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +126,9 @@ class Call:
     """The users' text, for routing."""
     request_bytes: int
     started_at: datetime
+    wishes: Wishes = field(default_factory=Wishes)
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
+    """`traceparent`, `tracestate`, `b3` … as the caller sent them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +144,20 @@ class Decision:
     reason: str
     artifact: str | None
     seconds: float
+    balancing: str = ""
+    """The balancing strategy that ordered the deployments."""
+    passed_over: tuple[tuple[str, str], ...] = ()
+    """Deployments that were not candidates, with the reason: breaker open, tags, limits."""
 
-    @property
-    def deployment(self) -> Deployment:
-        """The deployment to call first."""
-        return self.deployments[0]
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one deployment, for the ledger and the trace."""
+
+    deployment: Deployment
+    outcome: str
+    """`answered`, or the code of the error."""
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -89,3 +171,7 @@ class Tally:
     text_bytes: int = 0
     status: int = 500
     outcome: str = "failed"
+    deployment: Deployment | None = None
+    """The one that answers."""
+    attempts: list[Attempt] = field(default_factory=list)
+    first_token_seconds: float | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-__all__ = ["METADATA", "calls", "keys"]
+__all__ = ["METADATA", "calls", "keys", "spend", "teams", "users"]
 
 METADATA = sa.MetaData()
 
@@ -32,8 +32,40 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+class Money(sa.TypeDecorator[int]):
+    """Whole pico-dollars (`routeiq_appliance.money`): 30 digits in PostgreSQL, 64 bits in SQLite."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return NUMERIC where it is exact."""
+        exact = dialect.name == "postgresql"
+        return dialect.type_descriptor(sa.Numeric(30, 0) if exact else sa.BigInteger())
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:
+        """Return the driver's number as an integer."""
+        del dialect
+        return None if value is None else int(value)
+
+
 def _json() -> sa.types.TypeEngine[Any]:
     return sa.JSON().with_variant(JSONB(), "postgresql")
+
+
+def _allowance() -> list[sa.Column[Any]]:
+    """Return the limits that keys, teams and users have alike; NULL is no limit."""
+    return [
+        sa.Column("rpm_limit", sa.BigInteger()),
+        sa.Column("tpm_limit", sa.BigInteger()),
+        sa.Column("max_parallel_requests", sa.Integer()),
+        sa.Column("max_budget", Money()),
+        # As the admin wrote it: `30d`; NULL is one budget for ever.
+        sa.Column("budget_duration", sa.String(16)),
+        # Periods are counted from here; set when the duration is.
+        sa.Column("budget_anchor", UtcDateTime()),
+        sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
+    ]
 
 
 keys = sa.Table(
@@ -49,7 +81,45 @@ keys = sa.Table(
     sa.Column("metadata", _json(), nullable=False),
     sa.Column("created_at", UtcDateTime(), nullable=False),
     sa.Column("expires_at", UtcDateTime()),
-    sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
+    # No foreign keys: teams and users may be named before they are made, and are then without limits.
+    sa.Column("team_id", sa.String(128), index=True),
+    sa.Column("user_id", sa.String(128), index=True),
+    # {group: {"rpm": n, "tpm": n, "budget": pico-dollars}}
+    sa.Column("model_limits", _json(), nullable=False, server_default="{}"),
+    # Refuse, rather than go on with last known numbers, while the shared state is away.
+    sa.Column("fail_closed", sa.Boolean(), nullable=False, server_default=sa.false()),
+    *_allowance(),
+)
+
+teams = sa.Table(
+    "teams",
+    METADATA,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("alias", sa.String(256), unique=True),
+    sa.Column("models", _json(), nullable=False),
+    sa.Column("metadata", _json(), nullable=False),
+    sa.Column("created_at", UtcDateTime(), nullable=False),
+    *_allowance(),
+)
+
+users = sa.Table(
+    "users",
+    METADATA,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("alias", sa.String(256)),
+    sa.Column("metadata", _json(), nullable=False),
+    sa.Column("created_at", UtcDateTime(), nullable=False),
+    *_allowance(),
+)
+
+spend = sa.Table(
+    "spend",
+    METADATA,
+    # A `Scope`'s name; added to only together with the ledger rows that it sums up.
+    sa.Column("scope", sa.String(192), primary_key=True),
+    # Start of the budget's period, Unix seconds; 0 without one.
+    sa.Column("period", sa.BigInteger(), primary_key=True, autoincrement=False),
+    sa.Column("amount", Money(), nullable=False),
 )
 
 calls = sa.Table(
@@ -59,10 +129,13 @@ calls = sa.Table(
     sa.Column("started_at", UtcDateTime(), nullable=False, index=True),
     # No foreign key: a call outlives its key, and the master key has no row.
     sa.Column("key_id", sa.String(32), nullable=False, index=True),
+    sa.Column("team_id", sa.String(128), index=True),
+    sa.Column("user_id", sa.String(128), index=True),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("asked", sa.String(128), nullable=False),
     sa.Column("group", sa.String(128)),
     sa.Column("deployment", sa.String(160)),
+    sa.Column("provider", sa.String(64)),
     sa.Column("status", sa.Integer(), nullable=False),
     sa.Column("outcome", sa.String(32), nullable=False),
     sa.Column("stream", sa.Boolean(), nullable=False),
@@ -70,6 +143,11 @@ calls = sa.Table(
     sa.Column("completion_tokens", sa.Integer(), nullable=False),
     # True when the upstream gave no usage and the numbers are ours.
     sa.Column("estimated", sa.Boolean(), nullable=False),
+    # NULL: the deployment has no price; never a silent zero.
+    sa.Column("cost", Money()),
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="1"),
     sa.Column("duration_ms", sa.Integer(), nullable=False),
+    sa.Column("first_token_ms", sa.Integer()),
+    sa.Column("trace_id", sa.String(32)),
     sa.Column("decision", _json()),
 )

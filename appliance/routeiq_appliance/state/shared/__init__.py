@@ -1,0 +1,1 @@
+"""State that all workers and replicas share: `interface` beside `memory` (one worker) and `redis`."""
