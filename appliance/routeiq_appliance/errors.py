@@ -4,9 +4,11 @@ A `CallError` knows no dialect: `api/` renders it in the caller's. Its message i
 holds an address, a credential or a stack trace.
 """
 
+from typing import Literal
+
 from routeiq_signing.errors import RouteIQError
 
-__all__ = ["ApplianceError", "CallError", "ConfigError", "EgressError", "StateError"]
+__all__ = ["ApplianceError", "CallError", "ConfigError", "EgressError", "Fault", "StateError", "UpstreamError"]
 
 
 class ApplianceError(RouteIQError):
@@ -48,3 +50,31 @@ class CallError(ApplianceError):
         self.code = code
         self.param = param
         self.retry_after = retry_after
+
+
+Fault = Literal["caller", "context", "rate_limited", "unavailable", "timeout", "broken", "misconfigured"]
+
+
+class UpstreamError(CallError):
+    """A deployment did not answer. `fault` decides what is tried next (`pipeline.call`), not the status.
+
+    `caller`: the request is at fault; `context`: too long for the model; `rate_limited`: the upstream asks to wait;
+    `unavailable`: it refused or could not be reached; `timeout`: a deadline passed; `broken`: its answer is none;
+    `misconfigured`: it refused our credential or model name.
+    """
+
+    def __init__(self, fault: Fault, status: int, message: str, *, retry_after: int | None = None) -> None:
+        kind, code = _TOLD[fault]
+        super().__init__(status, message, kind=kind, code=code, retry_after=retry_after)
+        self.fault = fault
+
+
+_TOLD: dict[Fault, tuple[str, str | None]] = {
+    "caller": ("invalid_request_error", None),
+    "context": ("invalid_request_error", "context_length_exceeded"),
+    "rate_limited": ("rate_limit_error", "upstream_rate_limited"),
+    "unavailable": ("server_error", "upstream_unavailable"),
+    "timeout": ("server_error", "upstream_timeout"),
+    "broken": ("server_error", "bad_upstream"),
+    "misconfigured": ("server_error", "upstream_misconfigured"),
+}

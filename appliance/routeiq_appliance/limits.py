@@ -27,6 +27,14 @@ class Limits:
     canary_seconds: float = 0.3
     pem_bytes: int = 64 << 10
     pepper_bytes: int = 1 << 10
+    upstream_body_bytes: int = 256 << 20
+    """An answer's body: embeddings of a long list reach tens of megabytes."""
+    upstream_event_bytes: int = 16 << 20
+    """One event of a stream: an image or audio part comes in one."""
+    upstream_buffer_bytes: int = 64 << 10
+    """Read ahead of a slow caller, per call."""
+    upstream_keepalive_seconds: float = 4.0
+    """How long an idle connection is kept: uvicorn, and so vLLM, closes after 5 s; a reused one must not be dying."""
     ledger_queue_rows: int = 50_000
     """Rows that wait for the database before calls are refused."""
 

@@ -1,6 +1,6 @@
-"""What an upstream is: it calls one deployment, and translates every failure into `CallError`."""
+"""What an upstream is: it calls one deployment, and translates every failure into `UpstreamError`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
 from routeiq_appliance.pipeline.types import Call, Deployment
@@ -9,13 +9,20 @@ __all__ = ["Upstream"]
 
 
 class Upstream(Protocol):
-    """Bodies and events are OpenAI's, as plain JSON values."""
+    """Bodies and events are OpenAI's, as plain JSON values. `headers` go out with the request (trace context).
 
-    async def complete(self, deployment: Deployment, call: Call) -> dict[str, Any]:
-        """Return the answer's body; raises `CallError`."""
+    Deadlines but for the connection's are the caller's: a call that is cancelled ends the upstream's work.
+    """
 
-    def stream(self, deployment: Deployment, call: Call) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the answer's events; raises `CallError`. Closing it ends the upstream's call."""
+    async def complete(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return the answer's body; raises `UpstreamError`."""
+
+    def stream(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the answer's events; raises `UpstreamError`. Closing it ends the upstream's call."""
 
     async def close(self) -> None:
         """Release connections."""

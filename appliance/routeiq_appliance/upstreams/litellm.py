@@ -6,12 +6,13 @@ files from unknown ones.
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from routeiq_appliance.errors import CallError
+from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Call, Deployment
+from routeiq_appliance.upstreams.faults import broken, of_status
 
 __all__ = ["LitellmUpstream", "translate"]
 
@@ -45,15 +46,19 @@ class LitellmUpstream:
         self._base_error: type[Exception] = openai.OpenAIError
         self._limits = limits
 
-    async def complete(self, deployment: Deployment, call: Call) -> dict[str, Any]:
+    async def complete(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
         """See `Upstream.complete`."""
-        answer = await self._call(deployment, call)
+        answer = await self._call(deployment, call, headers)
         body: dict[str, Any] = answer.model_dump(mode="json")
         return body
 
-    async def stream(self, deployment: Deployment, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+    async def stream(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """See `Upstream.stream`."""
-        chunks = await self._call(deployment, call)
+        chunks = await self._call(deployment, call, headers)
         try:
             async for chunk in chunks:
                 yield _event(chunk.model_dump(mode="json", exclude_none=True))
@@ -71,9 +76,9 @@ class LitellmUpstream:
             await self._shared_client.aclose()
             self._litellm.aclient_session = None
 
-    async def _call(self, deployment: Deployment, call: Call) -> Any:
+    async def _call(self, deployment: Deployment, call: Call, headers: Mapping[str, str]) -> Any:
         self._share_client()
-        arguments = call_arguments(deployment, call)
+        arguments = call_arguments(deployment, call, headers)
         functions = {
             "chat": self._litellm.acompletion,
             "text": self._litellm.atext_completion,
@@ -94,8 +99,8 @@ class LitellmUpstream:
             self._shared_client.follow_redirects = False
             self._litellm.aclient_session = self._shared_client
 
-    def _translated(self, error: Exception, deployment: Deployment) -> CallError:
-        if isinstance(error, CallError):
+    def _translated(self, error: Exception, deployment: Deployment) -> UpstreamError:
+        if isinstance(error, UpstreamError):
             return error
         status = getattr(error, "status_code", None) if isinstance(error, self._base_error) else None
         _LOG.warning(
@@ -105,11 +110,14 @@ class LitellmUpstream:
         return translate(error, deployment, self._limits)
 
 
-def call_arguments(deployment: Deployment, call: Call) -> dict[str, Any]:
+def call_arguments(deployment: Deployment, call: Call, headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the keyword arguments of LiteLLM's call: the configuration's, then the caller's."""
     configured = {name: value for name, value in deployment.params.items() if name not in _NOT_FOR_THE_CALL}
-    arguments = {"max_retries": 0, **configured, **call.params}
+    # One try: what is tried again, and where, is the pipeline's.
+    arguments = {**configured, **call.params, "max_retries": 0}
     arguments["timeout"] = deployment.stream_timeout if call.stream else deployment.timeout
+    if headers:
+        arguments["extra_headers"] = {**configured.get("extra_headers", {}), **headers}
     if call.kind == "chat":
         # It imports its MCP gateway for any call with tools: a package that is not here, and a client of other servers.
         arguments["_skip_mcp_handler"] = True
@@ -121,70 +129,35 @@ def call_arguments(deployment: Deployment, call: Call) -> dict[str, Any]:
     return arguments
 
 
-def translate(error: Exception, deployment: Deployment, limits: Limits) -> CallError:
-    """Return what a caller may know of an upstream's failure.
-
-    The upstream's refusal of our credential or model name is a fault of this gateway's configuration (502), not of
-    the caller's key.
-    """
+def translate(error: Exception, deployment: Deployment, limits: Limits) -> UpstreamError:
+    """Return the error of one of LiteLLM's exceptions, by its status."""
     status = getattr(error, "status_code", None)
     kind = type(error).__name__
-    if status in {400, 413, 422} and kind != "APIConnectionError":
-        code = "context_length_exceeded" if kind == "ContextWindowExceededError" else None
-        return CallError(400, _message(error, deployment, limits), code=code)
-    if status == 429:
-        return CallError(
-            429,
-            "the upstream is rate limited",
-            kind="rate_limit_error",
-            code="upstream_rate_limited",
-            retry_after=_retry_after(error),
-        )
-    if status in {408, 504} or kind in {"Timeout", "TimeoutError"}:
-        return CallError(
-            504, "the upstream did not answer in time", kind="server_error", code="upstream_timeout"
-        )
-    if status == 503:
-        return CallError(
-            503,
-            "the upstream is overloaded or starting",
-            kind="server_error",
-            code="upstream_unavailable",
-            retry_after=1,
-        )
-    if status in {401, 403, 404}:
-        return CallError(
-            502, f"the upstream refused this gateway's credential or model name ({status})", kind="server_error",
-            code="upstream_misconfigured",
-        )  # fmt: skip
-    return CallError(
-        502, "the upstream could not be reached or broke off", kind="server_error", code="bad_upstream"
-    )
+    if kind in {"Timeout", "TimeoutError"}:
+        status = 504
+    if not isinstance(status, int) or kind == "APIConnectionError":
+        return broken()
+    code = "context_length_exceeded" if kind == "ContextWindowExceededError" else None
+    return of_status(status, _words(error), code, deployment, limits, retry_after=_retry_after(error))
 
 
-def _message(error: Exception, deployment: Deployment, limits: Limits) -> str:
-    """Return the upstream's own words, without LiteLLM's prefixes, addresses and credentials."""
+def _words(error: Exception) -> str:
+    """Return the upstream's own words, without LiteLLM's prefixes."""
     text = str(getattr(error, "message", error))
     while text.startswith("litellm.") and ": " in text:
         text = text.partition(": ")[2]
-    text = text.partition(" - ")[2] if text.split(" ")[0].endswith("Exception") and " - " in text else text
-    for name in ("api_key", "api_base"):
-        secret = deployment.params.get(name)
-        if isinstance(secret, str) and secret:
-            text = text.replace(secret, "…")
-    return text[: limits.error_message_chars] or "the upstream refused the request"
+    return text.partition(" - ")[2] if text.split(" ")[0].endswith("Exception") and " - " in text else text
 
 
-def _retry_after(error: Exception) -> int:
+def _retry_after(error: Exception) -> str | None:
     # The exception's own response is often made up; the upstream's headers are kept beside it.
     sources = (
         getattr(error, "litellm_response_headers", None),
         getattr(getattr(error, "response", None), "headers", None),
     )
-    value = next(
-        (str(headers["retry-after"]) for headers in sources if headers and "retry-after" in headers), ""
+    return next(
+        (str(headers["retry-after"]) for headers in sources if headers and "retry-after" in headers), None
     )
-    return min(int(value), 3600) if value.isascii() and value.isdigit() else 1
 
 
 def _event(event: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,230 @@
+"""Calls servers that speak OpenAI's dialect themselves: vLLM, llama.cpp, LM Studio, Ollama's `/v1`, other gateways.
+
+It sets `model`, adds `include_usage` to streams, and relays everything else as it is, both ways. What is not OpenAI's
+(another dialect, parameters to be mapped) is the `litellm` upstream's. Redirects are not followed, no proxy is used,
+no cookie is kept: a call goes to the configured address or nowhere.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import aiohttp
+from pydantic_core import from_json, to_json
+
+from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.limits import Limits
+from routeiq_appliance.pipeline.types import Call, Deployment, Kind
+from routeiq_appliance.upstreams.faults import broken, of_status, unreachable
+from routeiq_appliance.upstreams.sse import EventSplitter
+
+__all__ = ["DEFAULTS", "DirectUpstream"]
+
+_PATHS: Mapping[Kind, str] = {
+    "chat": "/chat/completions",
+    "text": "/completions",
+    "embedding": "/embeddings",
+}
+DEFAULTS = frozenset({
+    "frequency_penalty", "logit_bias", "max_completion_tokens", "max_tokens", "presence_penalty", "reasoning_effort",
+    "response_format", "seed", "stop", "temperature", "top_p",
+})  # fmt: skip
+"""Names in `litellm_params` that become fields of each chat or text request which does not give them."""
+_DONE = b"[DONE]"
+
+
+class DirectUpstream:
+    """One per worker; connections are kept per address and reused."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+        self._targets: dict[tuple[str, Kind], _Target] = {}
+
+    async def complete(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """See `Upstream.complete`."""
+        async with self._post(deployment, call, headers) as response:
+            try:
+                raw = await _read(response, self._limits.upstream_body_bytes)
+            except (aiohttp.ClientError, OSError):
+                raise broken() from None
+            if response.status != 200:
+                raise _refusal(response, raw, deployment, self._limits)
+        return _object(raw)
+
+    async def stream(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """See `Upstream.stream`. An end without `[DONE]` or a finish reason is an upstream that broke off."""
+        async with self._post(deployment, call, headers) as response:
+            splitter = EventSplitter(maximum=self._limits.upstream_event_bytes)
+            finished = False
+            try:
+                if response.status != 200:
+                    raw = await _read(response, self._limits.upstream_body_bytes)
+                    raise _refusal(response, raw, deployment, self._limits)
+                while chunk := await response.content.readany():
+                    for data in splitter.feed(chunk):
+                        if data == _DONE:
+                            return
+                        event = _object(data)
+                        if "error" in event and not event.get("choices"):
+                            raise _told(500, event, deployment, self._limits, None)
+                        finished = finished or _finishes(event)
+                        yield event
+            except (aiohttp.ClientError, OSError):
+                raise broken() from None
+            if not finished or splitter.pending:
+                raise broken()
+
+    async def close(self) -> None:
+        """See `Upstream.close`."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _post(self, deployment: Deployment, call: Call, headers: Mapping[str, str]) -> "_Posted":
+        target = self._targets.get((deployment.id, call.kind))
+        if target is None:
+            target = self._targets[deployment.id, call.kind] = _Target(deployment, call.kind)
+        return _Posted(self._open(), target, call, headers)
+
+    def _open(self) -> aiohttp.ClientSession:
+        # Made in the running loop, at the first call.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0, ttl_dns_cache=30, keepalive_timeout=self._limits.upstream_keepalive_seconds
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=True,
+                skip_auto_headers=("User-Agent",),
+                # The pipeline holds every deadline but the connection's (see `_Target`).
+                timeout=aiohttp.ClientTimeout(total=None),
+                read_bufsize=self._limits.upstream_buffer_bytes,
+            )
+        return self._session
+
+
+class _Target:
+    """What every request to a deployment has in common."""
+
+    def __init__(self, deployment: Deployment, kind: Kind) -> None:
+        params = deployment.params
+        self.url = str(params["api_base"]).rstrip("/") + _PATHS[kind]
+        self.model = deployment.model
+        self.headers = {"content-type": "application/json", **(params.get("extra_headers") or {})}
+        if params.get("api_key"):
+            self.headers["authorization"] = f"Bearer {params['api_key']}"
+        if params.get("organization"):
+            self.headers["openai-organization"] = str(params["organization"])
+        self.defaults: dict[str, Any] = {}
+        if kind != "embedding":
+            self.defaults = {name: value for name, value in params.items() if name in DEFAULTS}
+        self.defaults |= params.get("extra_body") or {}
+        self.timeout = aiohttp.ClientTimeout(total=None, connect=deployment.connect_timeout)
+
+    def body(self, call: Call) -> bytes:
+        """Return the request's body."""
+        body = {**self.defaults, **call.params, **call.extra, "model": self.model}
+        if call.stream:
+            body["stream"] = True
+            body["stream_options"] = {**(call.params.get("stream_options") or {}), "include_usage": True}
+        return to_json(body)
+
+
+class _Posted:
+    """An open request; leaving it frees the connection, or cuts it when the answer was not read to its end."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, target: _Target, call: Call, headers: Mapping[str, str]
+    ) -> None:
+        self._session = session
+        self._target = target
+        self._call = call
+        self._headers = headers
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        target = self._target
+        try:
+            self._response = await self._session.post(
+                target.url,
+                data=target.body(self._call),
+                headers={**target.headers, **self._headers} if self._headers else target.headers,
+                timeout=target.timeout,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError, TimeoutError):
+            raise unreachable() from None
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, ValueError):
+            # ValueError: aiohttp's for headers that no server may send.
+            raise broken() from None
+        return self._response
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._response is None:
+            return
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+async def _read(response: aiohttp.ClientResponse, maximum: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await response.content.readany():
+        size += len(chunk)
+        if size > maximum:
+            raise broken()
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        value = from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        raise broken() from None
+    if not isinstance(value, dict):
+        raise broken()
+    return value
+
+
+def _refusal(response: aiohttp.ClientResponse, raw: bytes, deployment: Deployment, limits: Limits) -> UpstreamError:
+    try:
+        value = from_json(raw)
+    except ValueError:
+        value = None
+    return _told(
+        response.status,
+        value if isinstance(value, dict) else {},
+        deployment,
+        limits,
+        response.headers.get("retry-after"),
+    )
+
+
+def _told(
+    status: int, body: dict[str, Any], deployment: Deployment, limits: Limits, retry_after: str | None
+) -> UpstreamError:
+    """Return the error of a body like OpenAI's, vLLM's (flat) or llama.cpp's (its code is the status)."""
+    error = body.get("error")
+    said = error if isinstance(error, dict) else body
+    words = said.get("message", error)
+    code = said.get("code")
+    if isinstance(code, int) and 400 <= code < 600:
+        status, code = code, said.get("type")
+    return of_status(
+        status, words if isinstance(words, str) else "", code, deployment, limits, retry_after=retry_after
+    )
+
+
+def _finishes(event: dict[str, Any]) -> bool:
+    choices = event.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
+    )
