@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from routeiq_appliance.cli.main import main
 from routeiq_appliance.errors import StateError
 from routeiq_appliance.state.database import database_url, describe, open_engine
-from routeiq_appliance.state.keys import AliasTakenError, KeyStore
+from routeiq_appliance.state.keys import AliasTakenError, Holder, KeyStore
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.migrate import (
     current_revision,
@@ -112,7 +112,7 @@ def test_keys_are_found_by_value_only(engine: sa.Engine) -> None:
     key, record = store.create(
         now=NOW, expires_at=NOW.astimezone(zone), models=("a",), metadata={"x": 1}, alias="n"
     )
-    assert store.find(key) == record
+    assert store.find(key) == Holder(record)
     assert store.find(record.id) is None
     assert store.find(key[:-1]) is None
     assert KeyStore(engine, b"q" * 32).find(key) is None
@@ -202,7 +202,7 @@ def test_postgresql_migrates_once_from_four_places_at_once(postgresql: str) -> N
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     store = KeyStore(engine, PEPPER)
     key, record = store.create(now=NOW, expires_at=NOW, models=("a",), metadata={"x": 1}, alias="n")
-    assert store.find(key) == record
+    assert store.find(key) == Holder(record)
     ledger = Ledger(engine, capacity=10)
     ledger.start()
     ledger.record(_row(1))

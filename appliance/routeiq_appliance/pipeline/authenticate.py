@@ -1,7 +1,13 @@
 """Step 1: a presented key → a principal, or 401. Decides nothing about what the principal may do.
 
-The master key is compared in constant time. Generated keys are looked up by digest, off the event loop, and
-remembered for ten seconds, found or not: so long may a key that was blocked elsewhere still work.
+Rules:
+
+1. The master key is compared in constant time. Generated keys are looked up by digest, off the event loop.
+2. What was found is remembered for ten seconds; a notice about a key, its team or its user forgets it at once, and
+   the block list is asked on every call.
+3. While the database is away, keys seen within the last hour keep working; others are answered 503, not 401. It is
+   asked again every five seconds, by one call, which waits one second at most when it has something to go on with.
+4. Look-ups of one key at the same time are one query.
 """
 
 import asyncio
@@ -11,20 +17,42 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 from routeiq_appliance.errors import CallError, StateError
 from routeiq_appliance.limits import Limits
+from routeiq_appliance.pipeline.principal import blocked_key, principal_of, require_usable, unauthorized
 from routeiq_appliance.pipeline.types import Principal
-from routeiq_appliance.state.keys import KeyRecord, KeyStore
+from routeiq_appliance.state.keys import KeyStore
+from routeiq_appliance.state.records import Holder
+from routeiq_appliance.state.shared.interface import Notice, SharedState
 
 __all__ = ["MASTER_KEY_ID", "Authenticator"]
 
 MASTER_KEY_ID = "master"
 
+_STALE_SECONDS = 3600.0
+"""How long a key works after the database was last heard of it."""
+_RETRY_SECONDS = 5.0
+"""Between two questions to a database that did not answer."""
+_REFRESH_SECONDS = 1.0
+"""How long a call waits for news of a key that it has old news of."""
+_LOOKUP_SECONDS = 5.0
+"""How long a call waits for a key never seen."""
+_UNKNOWN_ENTRIES = 1_000
+"""Wrong keys remembered: apart from the others, so that a flood of them pushes out no key that works."""
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known of one key. Times on the monotonic clock."""
+
+    holder: Holder
+    read_at: float
+    principal: Principal | None = None
+    """None: the key is not usable, and why is decided on each call."""
+    good_until: float = 0.0
+    """Until when `principal` is handed out without a further thought."""
 
 
 class Authenticator:
@@ -37,50 +65,151 @@ class Authenticator:
         executor: Executor,
         limits: Limits,
         *,
+        shared: SharedState | None = None,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = _now,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         # Digests have one length, so that the comparison tells nothing about the key's.
         self._master = hashlib.sha256(master_key.encode()).digest()
+        self._admin = Principal(MASTER_KEY_ID, is_admin=True)
         self._executor = executor
         self._limits = limits
         self._clock = clock
-        self._now = now
-        self._cache: OrderedDict[bytes, tuple[float, KeyRecord | None]] = OrderedDict()
+        self._wall = wall
+        self._is_blocked: Callable[[str], bool] = shared.is_blocked if shared is not None else _nobody
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        self._flights: dict[bytes, asyncio.Future[Holder | None]] = {}
+        self._evictions = 0
+        self._away = False
+        self._retry_at = 0.0
+        if shared is not None:
+            shared.subscribe(self._on_notice)
+
+    def cached(self, key: str) -> Principal | None:
+        """Return who holds `key` when that is known already; None says nothing: ask `authenticate`."""
+        entry = self._entries.get(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
+        if entry is None or entry.good_until <= self._clock():
+            return None
+        principal = entry.principal
+        if principal is None or self._is_blocked(principal.key_id):
+            return None
+        return principal
 
     async def authenticate(self, key: str | None) -> Principal:
         """Return who holds `key`; raises `CallError` 401, or 503 when the key store does not answer."""
         if not key:
-            raise _unauthorized("no API key given: send `Authorization: Bearer KEY`")
+            raise unauthorized("no API key given: send `Authorization: Bearer KEY`")
         if len(key) > self._limits.credential_bytes:
-            raise _unauthorized("the API key is not valid")
+            raise unauthorized("the API key is not valid")
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
         if hmac.compare_digest(digest, self._master):
-            return Principal(MASTER_KEY_ID, is_admin=True)
-        record = await self._find(key, digest)
-        if record is None or record.blocked:
-            raise _unauthorized("the API key is not valid")
-        if record.expires_at is not None and record.expires_at <= self._now():
-            raise _unauthorized("the API key has expired", code="expired_api_key")
-        return Principal(record.id, models=frozenset(record.models))
+            return self._admin
+        entry = await self._look_up(key, digest)
+        if entry is None:
+            raise unauthorized("the API key is not valid")
+        if self._is_blocked(entry.holder.key.id):
+            raise blocked_key()
+        return self._principal(entry)
 
-    async def _find(self, key: str, digest: bytes) -> KeyRecord | None:
-        cached = self._cache.get(digest)
-        if cached is not None and cached[0] > self._clock():
-            return cached[1]
+    async def _look_up(self, key: str, digest: bytes) -> _Entry | None:
+        now = self._clock()
+        entry = self._entries.get(digest)
+        if entry is not None and now < entry.read_at + self._limits.key_cache_seconds:
+            return entry
+        if self._unknown.get(digest, 0.0) > now:
+            return None
+        stale = entry if entry is not None and now < entry.read_at + _STALE_SECONDS else None
+        if self._away:
+            if now < self._retry_at:
+                return self._go_on(stale)
+            # This call asks; those that come meanwhile do not.
+            self._retry_at = now + _RETRY_SECONDS
+        flight = self._flights.get(digest) or self._take_off(key, digest)
+        seconds = _REFRESH_SECONDS if stale is not None else _LOOKUP_SECONDS
         try:
-            record = await asyncio.get_running_loop().run_in_executor(self._executor, self._store.find, key)
-        except StateError as error:
+            # Shielded: others wait for the same flight, and late news are news.
+            async with asyncio.timeout(seconds):
+                holder = await asyncio.shield(flight)
+        except (StateError, TimeoutError):
+            self._away, self._retry_at = True, self._clock() + _RETRY_SECONDS
+            return self._go_on(stale)
+        # Not from the cache: a notice may have emptied it while the query ran, and this call began before.
+        return None if holder is None else self._entries.get(digest) or _Entry(holder, self._clock())
+
+    def _take_off(self, key: str, digest: bytes) -> asyncio.Future[Holder | None]:
+        flight = asyncio.get_running_loop().run_in_executor(self._executor, self._store.find, key)
+        evictions = self._evictions
+        self._flights[digest] = flight
+
+        def land(done: asyncio.Future[Holder | None]) -> None:
+            self._flights.pop(digest, None)
+            if done.cancelled() or done.exception() is not None:
+                return
+            self._away = False
+            # What was read before a notice came may be what the notice is about.
+            if evictions == self._evictions:
+                self._remember(digest, done.result())
+
+        flight.add_done_callback(land)
+        return flight
+
+    def _remember(self, digest: bytes, holder: Holder | None) -> None:
+        now = self._clock()
+        self._entries.pop(digest, None)
+        if holder is None:
+            self._unknown[digest] = now + self._limits.key_cache_seconds
+            self._unknown.move_to_end(digest)
+            if len(self._unknown) > _UNKNOWN_ENTRIES:
+                self._unknown.popitem(last=False)
+            return
+        self._entries[digest] = _Entry(holder, now)
+        if len(self._entries) > self._limits.key_cache_entries:
+            self._entries.popitem(last=False)
+
+    def _go_on(self, stale: _Entry | None) -> _Entry:
+        if stale is None:
             raise CallError(
-                503, str(error), kind="server_error", code="key_store_unavailable", retry_after=1
-            ) from error
-        self._cache[digest] = (self._clock() + self._limits.key_cache_seconds, record)
-        self._cache.move_to_end(digest)
-        while len(self._cache) > self._limits.key_cache_entries:
-            self._cache.popitem(last=False)
-        return record
+                503,
+                "the key store does not answer",
+                kind="server_error",
+                code="key_store_unavailable",
+                retry_after=int(_RETRY_SECONDS),
+            )
+        return stale
+
+    def _principal(self, entry: _Entry) -> Principal:
+        """Return the entry's principal, made anew when a period began; raises `CallError` 401."""
+        now, wall = self._clock(), self._wall()
+        if entry.principal is not None and now < entry.good_until:
+            return entry.principal
+        require_usable(entry.holder, wall)
+        made = principal_of(entry.holder, wall)
+        fresh = entry.read_at + self._limits.key_cache_seconds
+        # Old news are good until the database is asked again.
+        until = fresh if now < fresh else min(self._retry_at, entry.read_at + _STALE_SECONDS)
+        entry.principal = made.principal
+        entry.good_until = min(until, now + (made.until - wall))
+        return made.principal
+
+    def _on_notice(self, notice: Notice) -> None:
+        if notice.kind != "key":
+            return
+        self._evictions += 1
+        self._unknown.clear()
+        kind, separator, identity = notice.value.partition(":")
+        if not separator:
+            kind, identity = "key", notice.value
+        gone = [digest for digest, entry in self._entries.items() if _concerns(entry, kind, identity)]
+        for digest in gone:
+            del self._entries[digest]
 
 
-def _unauthorized(message: str, *, code: str = "invalid_api_key") -> CallError:
-    return CallError(401, message, kind="authentication_error", code=code)
+def _concerns(entry: _Entry, kind: str, identity: str) -> bool:
+    key = entry.holder.key
+    return identity == {"key": key.id, "team": key.team_id, "user": key.user_id}.get(kind)
+
+
+def _nobody(_key_id: str) -> bool:
+    return False
