@@ -4,18 +4,21 @@
 The table in docs/configuration.md is checked against this model by a test.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from routeiq_appliance.config.routeiq_section import RoutingStrategyName
+from routeiq_appliance.config.variables import with_files
 from routeiq_appliance.errors import ConfigError
 
-__all__ = ["Settings", "Strategy", "load_settings"]
+__all__ = ["SECRETS", "Settings", "Strategy", "load_settings"]
 
-Strategy = Literal["auto", "ml", "round-robin", "declared-order"]
+Strategy = RoutingStrategyName
 
 
 class Settings(BaseSettings):
@@ -45,6 +48,15 @@ class Settings(BaseSettings):
             "more. Required with PostgreSQL; with SQLite it is made on first start and kept in the data directory",
         ),
     ] = None
+    redis_url: Annotated[
+        SecretStr | None,
+        Field(
+            alias="REDIS_URL",
+            pattern=r"^rediss?://[^\s]+$",
+            description="`redis://:password@host:6379/0` (`rediss://` with TLS); unset: limits, budgets and breakers "
+            "are those of one worker",
+        ),
+    ] = None
     data_dir: Annotated[
         Path, Field(alias="ROUTEIQ_DATA_DIR", description="The only directory that the gateway writes to")
     ] = Path("routeiq-data")
@@ -70,9 +82,9 @@ class Settings(BaseSettings):
         Strategy,
         Field(
             alias="ROUTEIQ_STRATEGY",
-            description="How `model: auto` is routed: `ml` by the signed artifact, "
-            "`round-robin`, `declared-order`, or `auto`: `ml` when `config.yaml` names an artifact, else "
-            "`declared-order`",
+            description="How `model: auto` is routed: `ml` by the signed artifact, `round-robin`, `declared-order`, "
+            "`random`, `least-busy`, or `auto`: `ml` when `config.yaml` names an artifact, else `declared-order`; "
+            "`routeiq.auto.strategy` comes first",
         ),
     ] = "auto"
     metrics_host: Annotated[
@@ -95,6 +107,32 @@ class Settings(BaseSettings):
             description="How long running calls may take to end after SIGTERM",
         ),
     ] = 30
+    max_concurrent_requests: Annotated[
+        int,
+        Field(
+            alias="ROUTEIQ_MAX_CONCURRENT_REQUESTS",
+            ge=0,
+            description="Calls that one worker runs at once; above it: 503; 0: no limit",
+        ),
+    ] = 0
+    breaker_failures: Annotated[
+        int,
+        Field(
+            alias="ROUTEIQ_CB_FAILURE_THRESHOLD",
+            ge=1,
+            description="Failures in a row after which a deployment's breaker opens",
+        ),
+    ] = 5
+    breaker_seconds: Annotated[
+        float,
+        Field(
+            alias="ROUTEIQ_CB_TIMEOUT_SECONDS",
+            gt=0,
+            le=86400,
+            allow_inf_nan=False,
+            description="How long it stays open before one call may try the deployment again",
+        ),
+    ] = 30.0
     console_path: Annotated[
         Path,
         Field(
@@ -106,6 +144,44 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(alias="ROUTEIQ_LOG_LEVEL", description="Least severe log line that is written"),
     ] = "info"
+    otel_endpoint: Annotated[
+        str | None,
+        Field(
+            alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+            pattern=r"^https?://[^\s/@]+[^\s@]*$",
+            description="Where traces are sent (OTLP over HTTP), for example `http://collector:4318`; unset: nowhere",
+        ),
+    ] = None
+    otel_headers: Annotated[
+        SecretStr | None,
+        Field(
+            alias="OTEL_EXPORTER_OTLP_HEADERS",
+            description="Headers of what is sent there, `name=value,name=value`",
+        ),
+    ] = None
+    otel_service_name: Annotated[
+        str, Field(alias="OTEL_SERVICE_NAME", min_length=1, description="`service.name` of traces and logs")
+    ] = "routeiq-gateway"
+    otel_traces_exporter: Annotated[
+        Literal["otlp", "none"],
+        Field(alias="OTEL_TRACES_EXPORTER", description="`none` switches traces off"),
+    ] = "otlp"
+    otel_traces_sampler: Annotated[
+        Literal[
+            "always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off",
+            "parentbased_traceidratio",
+        ],
+        Field(alias="OTEL_TRACES_SAMPLER", description="Which calls are traced; OpenTelemetry's names"),
+    ] = "parentbased_always_on"  # fmt: skip
+    otel_traces_sampler_arg: Annotated[
+        float,
+        Field(
+            alias="OTEL_TRACES_SAMPLER_ARG",
+            ge=0,
+            le=1,
+            description="Share of the calls, for the samplers with `traceidratio`",
+        ),
+    ] = 1.0
 
     @classmethod
     def settings_customise_sources(
@@ -121,16 +197,38 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
+SECRETS = tuple(
+    str(field.alias)
+    for field in Settings.model_fields.values()
+    if SecretStr in (field.annotation, *get_args(field.annotation))
+)
+"""The variables that hold a secret; each may be given as a file by `NAME_FILE`."""
+
+
 def load_settings(values: Mapping[str, Any] | None = None) -> Settings:
-    """Read the environment (`values` by variable name win over it); raises `ConfigError` naming every mistake."""
+    """Read the environment (`values` by variable name win over it); raises `ConfigError` naming every mistake.
+
+    A secret `NAME` may be in the file that `NAME_FILE` names.
+    """
+    given = dict(values or {})
+    # What is passed as a value wins over the environment's file as well.
+    environ = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in given}
+    found, mistakes = with_files(SECRETS, environ | {name: str(value) for name, value in given.items()})
+    told = {mistake.partition(":")[0].removesuffix("_FILE") for mistake in mistakes}
     try:
-        return Settings(**dict(values or {}))
+        settings = Settings(**found | given)
     except ValidationError as error:
         # Never `error["input"]`: it may be a secret.
-        mistakes = [f"{item['loc'][0]}: {_reason(item['type'], item['msg'])}" for item in error.errors()]
+        mistakes += [
+            f"{item['loc'][0]}: {_reason(item['type'], item['msg'])}"
+            for item in error.errors()
+            if item["loc"][0] not in told
+        ]
+    if mistakes:
         raise ConfigError(
             "environment: " + "; ".join(sorted(mistakes)), hint="docs/configuration.md lists every variable"
-        ) from None
+        )
+    return settings
 
 
 def _reason(kind: str, message: str) -> str:

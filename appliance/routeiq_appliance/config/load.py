@@ -1,31 +1,92 @@
 """Reads `config.yaml` into `GatewayConfig`; lists every mistake at once, with line and the nearest valid name.
 
-Values of `litellm_params` of the form `os.environ/NAME` are taken from the environment. What belongs together is
-checked here (groups of `auto` exist, addresses are named while sealed); whether artifacts verify is `routing/`'s.
+Values of `litellm_params` of the form `os.environ/NAME` are taken from the environment, or from the file that
+`NAME_FILE` names. What belongs together is checked in `checks`.
 """
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from routeiq_appliance.config.checks import cross_checks
 from routeiq_appliance.config.document import Document, Path, parse_document
+from routeiq_appliance.config.mistakes import ConfigMistakesError, Mistake, dotted, explain
 from routeiq_appliance.config.models import GatewayConfig
-from routeiq_appliance.egress.destinations import destination_of_url
+from routeiq_appliance.config.variables import read_variable
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["load_config", "parse_config"]
+__all__ = ["Loaded", "load_config", "parse_config", "read_config", "read_text"]
 
 _ENVIRONMENT = "os.environ/"
+# Where no value can be had and one must be there: it passes the schema and is never shown or called.
+_STAND_INS = {"model": "unset/unset", "api_base": "http://unset.invalid"}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration that was checked, and where its values come from."""
+
+    config: GatewayConfig
+    document: Document
+    variables: Mapping[Path, str] = field(default_factory=dict)
+    """Path → the environment variable that its value was taken from."""
+    unset: Mapping[Path, str] = field(default_factory=dict)
+    """Path → the variable that is not set here; stand-ins are in its place."""
 
 
 def load_config(
     path: FilePath, environ: Mapping[str, str], *, limits: Limits = DEFAULT_LIMITS
 ) -> GatewayConfig:
     """Read and check the file; raises `ConfigError`."""
+    return parse_config(read_text(path, limits=limits), environ, name=str(path), limits=limits)
+
+
+def parse_config(
+    text: str, environ: Mapping[str, str], *, name: str = "config.yaml", limits: Limits = DEFAULT_LIMITS
+) -> GatewayConfig:
+    """Check the text of a configuration; raises one `ConfigError` with a line per mistake."""
+    return read_config(text, environ, name=name, limits=limits).config
+
+
+def read_config(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    name: str = "config.yaml",
+    unset_is_a_mistake: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Loaded:
+    """Check the text, and keep where each value comes from; raises `ConfigError` as `parse_config`.
+
+    With `unset_is_a_mistake` false, a variable that is not set here is listed in `Loaded.unset` instead: what is built
+    on one host and served on another has its secrets there.
+    """
+    document = parse_document(text, name=name, limits=limits)
+    variables = _Variables(document, environ)
+    mistakes = variables.mistakes
+    if unset_is_a_mistake:
+        mistakes += [
+            variables.mistake(path, f"environment variable {variable} is not set")
+            for path, variable in variables.unset.items()
+        ]
+    config: GatewayConfig | None = None
+    try:
+        config = GatewayConfig.model_validate(variables.values)
+    except ValidationError as error:
+        mistakes += [explain(item, document) for item in error.errors(include_url=False, include_input=True)]
+    if config is not None:
+        mistakes += [variables.mistake(path, what) for path, what in cross_checks(config)]
+    if mistakes or config is None:
+        raise ConfigMistakesError(name, mistakes)
+    return Loaded(config, document, variables.used, variables.unset)
+
+
+def read_text(path: FilePath, *, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Read the file, bounded; raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             raw = file.read(limits.config_bytes + 1)
@@ -38,149 +99,61 @@ def load_config(
     if len(raw) > limits.config_bytes:
         raise ConfigError(f"{path}: larger than {limits.config_bytes} bytes", subject=str(path))
     try:
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8", subject=str(path)) from None
-    return parse_config(text, environ, name=str(path), limits=limits)
 
 
-def parse_config(
-    text: str, environ: Mapping[str, str], *, name: str = "config.yaml", limits: Limits = DEFAULT_LIMITS
-) -> GatewayConfig:
-    """Check the text of a configuration; raises one `ConfigError` with a line per mistake."""
-    document = parse_document(text, name=name, limits=limits)
-    mistakes: list[tuple[int, str]] = []
-    values = _from_environment(document, environ, mistakes)
-    config: GatewayConfig | None = None
-    try:
-        config = GatewayConfig.model_validate(values)
-    except ValidationError as error:
-        mistakes += [_explain(item, document) for item in error.errors(include_url=False)]
-    if config is not None:
-        mistakes += [
-            (document.line(path), f"{_dotted(path)}: {what}") for path, what in _cross_checks(config)
+class _Variables:
+    """Puts the environment's values in their places."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        self._document = document
+        self._environ = environ
+        self.used: dict[Path, str] = {}
+        self.unset: dict[Path, str] = {}
+        self.mistakes: list[Mistake] = []
+        self.values = self._filled(document.values)
+
+    def mistake(self, path: Path, what: str) -> Mistake:
+        return Mistake(self._document.line(path), dotted(path), what)
+
+    def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
+        entries = values.get("model_list")
+        if not isinstance(entries, list):
+            return values
+        filled = [
+            {**entry, "litellm_params": self._params(entry["litellm_params"], number)}
+            if isinstance(entry, dict) and isinstance(entry.get("litellm_params"), dict)
+            else entry
+            for number, entry in enumerate(entries)
         ]
-    if mistakes or config is None:
-        lines = "\n".join(f"{name}:{line}: {what}" for line, what in sorted(set(mistakes)))
-        raise ConfigError(lines, subject=name, hint="docs/configuration.md describes every key")
-    return config
+        return {**values, "model_list": filled}
 
+    def _params(self, params: dict[Any, Any], number: int) -> dict[Any, Any]:
+        where: Path = ("model_list", number, "litellm_params")
+        resolved = {key: self._resolve(value, (*where, str(key))) for key, value in params.items()}
+        for path in [path for path in self.unset if path[:3] == where and len(path) == 4]:
+            name = path[3]
+            if name in _STAND_INS:
+                resolved[name] = _STAND_INS[str(name)]
+            elif name != "api_key":
+                # A number, say: what it would be is not known, and not needed here.
+                resolved.pop(name, None)
+        return resolved
 
-def _from_environment(document: Document, environ: Mapping[str, str], mistakes: list[tuple[int, str]]) -> Any:
-    def resolve(value: Any, path: Path) -> Any:
+    def _resolve(self, value: Any, path: Path) -> Any:
         if isinstance(value, dict):
-            return {key: resolve(item, (*path, str(key))) for key, item in value.items()}
+            return {key: self._resolve(item, (*path, str(key))) for key, item in value.items()}
         if isinstance(value, list):
-            return [resolve(item, (*path, position)) for position, item in enumerate(value)]
-        if isinstance(value, str) and value.startswith(_ENVIRONMENT):
-            variable = value.removeprefix(_ENVIRONMENT)
-            if not environ.get(variable):
-                mistakes.append(
-                    (document.line(path), f"{_dotted(path)}: environment variable {variable} is not set")
-                )
-            return environ.get(variable) or value
-        return value
-
-    entries = document.values.get("model_list")
-    if not isinstance(entries, list):
-        return document.values
-    resolved = [
-        {
-            **entry,
-            "litellm_params": resolve(entry["litellm_params"], ("model_list", number, "litellm_params")),
-        }
-        if isinstance(entry, dict) and "litellm_params" in entry
-        else entry
-        for number, entry in enumerate(entries)
-    ]
-    return {**document.values, "model_list": resolved}
-
-
-def _explain(item: Any, document: Document) -> tuple[int, str]:
-    path: Path = tuple(item["loc"])
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        known = sorted(_fields_at(path[:-1]))
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        message = (
-            f"unknown name; did you mean `{near[0]}`?"
-            if near
-            else f"unknown name; known are: {', '.join(known)}"
-        )
-    elif item["type"] == "missing":
-        message = "is missing"
-    elif item["type"] == "literal_error":
-        near = difflib.get_close_matches(
-            str(item["input"])[:64], item["ctx"]["expected"].replace("'", "").split(" or "), n=1
-        )
-        message = f"must be {item['ctx']['expected']}" + (f"; did you mean `{near[0]}`?" if near else "")
-    else:
-        message = message[:1].lower() + message[1:]
-    return document.line(path), f"{_dotted(path)}: {message}"
-
-
-def _fields_at(path: Path) -> set[str]:
-    """Return the names that the schema knows at `path`."""
-    model: Any = GatewayConfig
-    for step in path:
-        if isinstance(step, int):
-            continue
-        field = (
-            model.model_fields.get(step) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        )
-        if field is None:
-            return set()
-        model = next(iter(get_args(field.annotation)), field.annotation)
-    return set(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else set()
-
-
-def _cross_checks(config: GatewayConfig) -> Iterator[tuple[Path, str]]:
-    groups = {entry.model_name for entry in config.model_list}
-    auto = config.routeiq.auto
-    for number, group in enumerate(auto.candidates or []):
-        if group not in groups:
-            yield ("routeiq", "auto", "candidates", number), _no_group(group, groups)
-    for group in auto.model_map:
-        if group not in groups:
-            yield ("routeiq", "auto", "model_map", group), _no_group(group, groups)
-    candidates = auto.candidates or list(auto.model_map)
-    if auto.artifact:
-        for group in candidates:
-            if group in groups and group not in auto.model_map:
-                yield (
-                    ("routeiq", "auto"),
-                    f"model_map: candidate `{group}` is not mapped to a model of the artifact",
-                )
-        if not auto.model_map:
-            yield ("routeiq", "auto"), "model_map: is missing; the artifact's models must be mapped to groups"
-    seen: set[str] = set()
-    for number, entry in enumerate(config.model_list):
-        where: Path = ("model_list", number)
-        if entry.model_info.id is not None:
-            if entry.model_info.id in seen:
-                yield (*where, "model_info", "id"), f"`{entry.model_info.id}` is given to two deployments"
-            seen.add(entry.model_info.id)
-        yield from _address_checks(config, entry.litellm_params.api_base, (*where, "litellm_params"))
-
-
-def _address_checks(config: GatewayConfig, api_base: str | None, where: Path) -> Iterator[tuple[Path, str]]:
-    if api_base is None:
-        if config.routeiq.egress == "sealed":
-            yield where, "api_base: is missing; while sealed, every deployment names its address"
-        return
-    try:
-        destination_of_url(api_base)
-    except ConfigError as error:
-        yield (*where, "api_base"), str(error)
-
-
-def _no_group(group: str, groups: set[str]) -> str:
-    near = difflib.get_close_matches(group, sorted(groups), n=1)
-    return f"no group `{group}` in model_list" + (f"; did you mean `{near[0]}`?" if near else "")
-
-
-def _dotted(path: Path) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text or "file"
+            return [self._resolve(item, (*path, position)) for position, item in enumerate(value)]
+        if not isinstance(value, str) or not value.startswith(_ENVIRONMENT):
+            return value
+        variable = value.removeprefix(_ENVIRONMENT)
+        try:
+            found = read_variable(variable, self._environ)
+        except ConfigError as error:
+            self.mistakes.append(self.mistake(path, str(error)))
+            return value
+        (self.used if found else self.unset)[path] = variable
+        return found or value

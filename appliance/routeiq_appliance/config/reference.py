@@ -3,15 +3,16 @@
 `python -m routeiq_appliance.config.reference` prints them; a test compares them with the file.
 """
 
+import inspect
 import sys
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from routeiq_appliance.config.models import GatewayConfig
-from routeiq_appliance.settings import Settings
+from routeiq_appliance.settings import SECRETS, Settings
 
 __all__ = ["render_keys", "render_variables"]
 
@@ -19,7 +20,10 @@ __all__ = ["render_keys", "render_variables"]
 def render_variables() -> str:
     """Return the table of environment variables."""
     rows = ["| variable | default | meaning |", "|-|-|-|"]
-    rows += [f"| `{f.alias}` | {_default(f)} | {f.description} |" for f in Settings.model_fields.values()]
+    rows += [
+        f"| `{f.alias}`{' (secret)' if f.alias in SECRETS else ''} | {_default(f)} | {f.description} |"
+        for f in Settings.model_fields.values()
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -33,9 +37,12 @@ def render_keys() -> str:
 
 
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
+    # What a section has of its own comes before what it shares with others.
+    for name, field in sorted(
+        model.model_fields.items(), key=lambda item: item[0] not in inspect.get_annotations(model)
+    ):
         inner = next((a for a in (field.annotation, *get_args(field.annotation)) if _is_model(a)), None)
-        listed = "[]" if get_args(field.annotation) and inner is not None else ""
+        listed = "[]" if get_origin(field.annotation) is list else ""
         yield f"{prefix}{name}", field
         if inner is not None:
             yield from _walk(inner, f"{prefix}{name}{listed}.")

@@ -1,0 +1,87 @@
+"""Lists what a configuration says and the gateway does not act on: nothing is silently taken for done. Pure."""
+
+from collections.abc import Iterator
+
+from routeiq_appliance.config.mistakes import dotted
+from routeiq_appliance.config.model_list import PRICES, ModelEntry
+from routeiq_appliance.config.models import IGNORED_SECTIONS, GatewayConfig
+from routeiq_appliance.config.prices import given_prices, one_sided
+from routeiq_appliance.config.sections import Reliability
+
+__all__ = ["ignored", "instead", "notes"]
+
+_PROXYS = frozenset({
+    "auto_router_config", "auto_router_config_path", "auto_router_default_model", "auto_router_embedding_model",
+    "allow_client_keepalive_override", "budget_duration", "complexity_router_config",
+    "complexity_router_default_model", "configurable_clientside_auth_params", "default_api_key_rpm_limit",
+    "default_api_key_tpm_limit", "itpm", "keepalive_seconds", "litellm_credential_name", "max_budget",
+    "max_file_size_mb", "model_info", "num_retries", "otpm", "provider_affinity_header",
+    "stream_timeout_by_service_tier", "tag_regex", "timeout_by_service_tier", "use_in_pass_through",
+})  # fmt: skip
+"""Names in `litellm_params` that LiteLLM's router and proxy act on, and not its calls (litellm/types/router.py)."""
+
+_INSTEAD = {
+    "general_settings.master_key": "LITELLM_MASTER_KEY in the environment is used",
+    "general_settings.database_url": "DATABASE_URL in the environment is used",
+    "router_settings.redis_url": "REDIS_URL in the environment is used",
+    "router_settings.redis_host": "REDIS_URL in the environment is used",
+    "router_settings.redis_password": "REDIS_URL in the environment is used",
+    "router_settings.redis_port": "REDIS_URL in the environment is used",
+    "litellm_settings.cache_params": "REDIS_URL in the environment is used for shared state",
+}
+
+
+def ignored(config: GatewayConfig) -> list[str]:
+    """Return the dotted names, each once, sections in the schema's order; entries of `model_list` without number."""
+    return list(dict.fromkeys(_ignored(config)))
+
+
+def instead(name: str) -> str | None:
+    """Return what holds in place of an ignored name, where there is something."""
+    return _INSTEAD.get(name)
+
+
+def _ignored(config: GatewayConfig) -> Iterator[str]:
+    for entry in config.model_list:
+        yield from (f"model_list[].{name}" for name in _of_entry(config, entry))
+    router, litellm = config.router, config.litellm
+    yield from (dotted(("router_settings", name)) for name in router.model_extra or {})
+    if any(not isinstance(value, str) for value in (router.model_group_alias or {}).values()):
+        yield "router_settings.model_group_alias"
+    yield from (dotted(("litellm_settings", name)) for name in litellm.model_extra or {})
+    for name in Reliability.model_fields:
+        if getattr(router, name) is not None and getattr(litellm, name) is not None:
+            yield f"litellm_settings.{name}"
+    if router.timeout is not None and litellm.request_timeout is not None:
+        yield "litellm_settings.request_timeout"
+    for section in IGNORED_SECTIONS:
+        value = getattr(config, section)
+        names = value if isinstance(value, dict) else getattr(value, "model_extra", None)
+        yield from (dotted((section, name)) for name in names or {})
+
+
+def _of_entry(config: GatewayConfig, entry: ModelEntry) -> Iterator[str]:
+    params = entry.litellm_params
+    for name in params.model_extra or {}:
+        if name in _PROXYS or (("_cost_per_" in name or "token_cost" in name) and name not in PRICES):
+            yield f"litellm_params.{name}"
+    counted = given_prices(params, entry.model_info)
+    for place, label in ((params, "litellm_params"), (entry.model_info, "model_info")):
+        for name in PRICES:
+            amount = getattr(place, name)
+            if amount is not None and counted.get(name) != amount:
+                yield f"{label}.{name}"
+    if params.weight is not None and config.router.routing_strategy not in {"simple-shuffle", "weighted"}:
+        yield "litellm_params.weight"
+    if params.tags and not config.router.enable_tag_filtering:
+        yield "litellm_params.tags"
+    yield from (dotted(("model_info", name)) for name in entry.model_info.model_extra or {})
+
+
+def notes(config: GatewayConfig) -> Iterator[str]:
+    """Yield what is allowed and seldom meant."""
+    for number, entry in enumerate(config.model_list):
+        missing = one_sided(entry.litellm_params, entry.model_info)
+        if missing and entry.model_info.mode != "embedding":
+            half = "answers" if missing.startswith("output") else "prompts"
+            yield f"model_list[{number}] {entry.model_name}: no {missing}: its {half} count as free"

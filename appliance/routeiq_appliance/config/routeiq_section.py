@@ -1,0 +1,131 @@
+"""The schema of `routeiq:`, what only this gateway knows. Strict: an unknown name is a mistake."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from routeiq_appliance.config.values import Number, Strict, Whole
+from routeiq_appliance.egress.destinations import parse_destination
+from routeiq_appliance.errors import ConfigError
+
+__all__ = ["AutoSection", "Deadlines", "LimitsSection", "RouteIQSection", "RoutingStrategyName"]
+
+RoutingStrategyName = Literal["auto", "ml", "round-robin", "declared-order", "random", "least-busy"]
+"""How `model: auto` is routed."""
+
+
+class AutoSection(Strict):
+    """How `model: auto` is routed."""
+
+    strategy: Annotated[
+        RoutingStrategyName | None,
+        Field(description="Routing strategy, before `ROUTEIQ_STRATEGY`, which names the choices"),
+    ] = None
+    candidates: Annotated[
+        list[str] | None,
+        Field(min_length=1, description="Groups that `auto` chooses from; default: every chat group"),
+    ] = None
+    artifact: Annotated[
+        str | None, Field(description="Folder of the signed routing artifact, below `ROUTEIQ_MODELS_PATH`")
+    ] = None
+    embedder: Annotated[
+        str, Field(description="Folder of the embedder's weights, below `ROUTEIQ_MODELS_PATH`")
+    ] = "sentence-transformers/all-MiniLM-L6-v2"
+    model_map: dict[str, str] = Field(
+        default={}, description="Group → the model of the artifact that stands for it, until calibration"
+    )
+    cost_weight: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="Quality that one gives up to go from the dearest candidate to a free one"
+        ),
+    ] = 0.0
+
+    @field_validator("artifact", "embedder")
+    @classmethod
+    def _inside(cls, value: str | None) -> str | None:
+        if value is not None and (
+            value.startswith("/") or any(part in {"", ".", ".."} for part in value.split("/"))
+        ):
+            raise ValueError("must be a path below the models folder, without `..`")
+        return value
+
+
+class Deadlines(Strict):
+    """Seconds, where neither a deployment nor LiteLLM's sections say otherwise."""
+
+    connect: Annotated[Number, Field(gt=0, le=86400, description="Until a connection stands")] = 5.0
+    first_token: Annotated[Number, Field(gt=0, le=86400, description="Until a stream's first event")] = 120.0
+    idle: Annotated[Number, Field(gt=0, le=86400, description="Between two events of a stream")] = 60.0
+    total: Annotated[
+        Number, Field(gt=0, le=86400, description="For a whole call, retries and fallbacks included")
+    ] = 600.0
+
+
+class LimitsSection(Strict):
+    """Defaults of what calls reserve and how many of them run."""
+
+    estimate_output_tokens: Annotated[
+        Whole,
+        Field(
+            ge=1,
+            le=10_000_000,
+            description="Tokens of the answer that a call reserves of its budgets when it names no `max_tokens`, and "
+            "at most when it does",
+        ),
+    ] = 1024
+    team_max_parallel_requests: Annotated[
+        Whole | None,
+        Field(
+            gt=0,
+            description="Calls of one team at once, for teams without a limit of their own; none: no limit",
+        ),
+    ] = None
+
+
+class RouteIQSection(Strict):
+    """What only this gateway knows."""
+
+    egress: Annotated[
+        Literal["sealed", "open"],
+        Field(
+            description="`sealed`: refuse to serve while the outside answers, and every dial to a destination that "
+            "is not configured; `open`: count them"
+        ),
+    ] = "sealed"
+    canaries: list[str] = Field(
+        default=["1.1.1.1:443", "8.8.8.8:53", "9.9.9.9:443", "[2606:4700:4700::1111]:443"],
+        description="Outside destinations (HOST:PORT) that must not answer at start",
+    )
+    auto: Annotated[AutoSection, Field(description="How `model: auto` is routed")] = AutoSection()
+    deadlines: Annotated[
+        Deadlines,
+        Field(description="Seconds, where neither a deployment nor LiteLLM's sections say otherwise"),
+    ] = Deadlines()
+    limits: Annotated[LimitsSection, Field(description="What calls reserve, and how many of them run")] = (
+        LimitsSection()
+    )
+    affinity_seconds: Annotated[
+        Whole,
+        Field(
+            ge=0, le=2_592_000, description="How long a conversation stays with its deployment; 0: not at all"
+        ),
+    ] = 3600
+    keep_alive_seconds: Annotated[
+        Number,
+        Field(ge=0, le=3600, description="A silent stream gets a comment this often; 0: never"),
+    ] = 15.0
+    extra_params: list[str] = Field(
+        default=["chat_template_kwargs", "min_p", "repetition_penalty", "top_k"],
+        description="Request fields beyond OpenAI's that are relayed to upstreams in the body, as they come",
+    )
+
+    @field_validator("canaries")
+    @classmethod
+    def _destinations(cls, value: list[str]) -> list[str]:
+        for item in value:
+            try:
+                parse_destination(item)
+            except ConfigError as error:
+                raise ValueError(f"{error}; {error.hint}") from None
+        return value
