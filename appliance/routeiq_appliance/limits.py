@@ -13,6 +13,17 @@ class Limits:
     """A configuration of ten thousand deployments stays below this."""
     config_nodes: int = 200_000
     """YAML nodes after aliases are expanded: aliases of aliases grow without bound."""
+    request_head_bytes: int = 64 << 10
+    """Request line and headers; nginx takes 32 KiB."""
+    request_headers: int = 100
+    request_head_seconds: float = 30.0
+    """From the connection, or a head's first byte, to its last."""
+    request_idle_seconds: float = 30.0
+    """Between two pieces of a request's body."""
+    request_body_seconds: float = 600.0
+    """For a whole body: 50 MB at 700 kbit/s."""
+    request_clock_seconds: float = 5.0
+    """How often a connection looks at the time."""
     management_body_bytes: int = 1 << 20
     messages: int = 5_000
     """Messages of one chat call."""

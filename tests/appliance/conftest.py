@@ -56,7 +56,7 @@ class MemoryUpstream:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def complete(self, deployment: Deployment, call: Call) -> dict[str, Any]:
+    async def complete(self, deployment: Deployment, call: Call, headers: Any = None) -> dict[str, Any]:
         self.calls.append(call)
         await self.hold.wait()
         if self.fails is not None:
@@ -69,7 +69,9 @@ class MemoryUpstream:
             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
         }  # fmt: skip
 
-    async def stream(self, deployment: Deployment, call: Call) -> AsyncGenerator[dict[str, Any], None]:
+    async def stream(
+        self, deployment: Deployment, call: Call, headers: Any = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         self.calls.append(call)
         try:
             if self.fails is not None and deployment.id != "late-1":

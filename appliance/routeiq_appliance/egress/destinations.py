@@ -13,7 +13,8 @@ from routeiq_appliance.errors import ConfigError
 
 __all__ = ["Destination", "Destinations", "destination_of_url", "parse_destination"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432,
+                  "redis": 6379, "rediss": 6379}  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)
@@ -37,7 +38,7 @@ def parse_destination(text: str) -> Destination:
 
 
 def destination_of_url(url: str) -> Destination:
-    """Return where `url` (http, https, postgresql) leads; raises `ConfigError` without showing the URL's secrets."""
+    """Return where `url` (http, https, postgresql, redis) leads; raises `ConfigError` without showing the URL's secrets."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

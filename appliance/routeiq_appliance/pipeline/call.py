@@ -19,7 +19,7 @@ async def complete(upstream: Upstream, deployment: Deployment, call: Call) -> di
     """Return the whole answer; raises `CallError` (4xx as the upstream said, 502, 504)."""
     try:
         async with asyncio.timeout(deployment.timeout):
-            return await upstream.complete(deployment, call)
+            return await upstream.complete(deployment, call, {})
     except TimeoutError:
         raise _too_slow(deployment.timeout) from None
 
@@ -28,7 +28,7 @@ async def open_stream(
     upstream: Upstream, deployment: Deployment, call: Call
 ) -> AsyncIterator[dict[str, Any]]:
     """Return the events once the first one is there; an upstream that sends none is an error (502)."""
-    events = upstream.stream(deployment, call)
+    events = upstream.stream(deployment, call, {})
     try:
         async with asyncio.timeout(deployment.stream_timeout):
             first = await anext(events, None)

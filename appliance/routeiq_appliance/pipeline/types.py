@@ -169,6 +169,8 @@ class Tally:
     counted: bool = False
     """Whether the numbers are the upstream's."""
     text_bytes: int = 0
+    worked: bool = False
+    """Whether an upstream has worked for the call: it answered, or was cut off while it did."""
     status: int = 500
     outcome: str = "failed"
     deployment: Deployment | None = None

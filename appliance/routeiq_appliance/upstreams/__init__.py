@@ -1,1 +1,1 @@
-"""Who answers: `interface` beside its implementations. `litellm` is the only one yet."""
+"""Who answers: `interface`, then `direct` and `litellm`, and `both`, which hands each deployment to its own."""

@@ -1,0 +1,100 @@
+"""uvicorn's HTTP protocol with bounds on what a peer may send before anybody knows who it is.
+
+uvicorn bounds neither the size of a request's head nor the time that head and body may take. One clock per
+connection looks every few seconds, so that a request pays for none. What is refused here has no request id: it never
+became a request.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from routeiq_appliance.limits import DEFAULT_LIMITS
+
+__all__ = ["BoundedProtocol"]
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """431 for a head that is too large, 408 for a peer that is too slow, 400 for what is not HTTP."""
+
+    limits = DEFAULT_LIMITS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol.connection_made`."""
+        super().connection_made(transport)
+        self._phase = "head"
+        self._head_bytes = 0
+        self._began_at = self._heard_at = self.loop.time()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol.connection_lost`."""
+        self._clock.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol.data_received`."""
+        now = self._heard_at = self.loop.time()
+        if self._phase == "idle":
+            self._phase, self._began_at, self._head_bytes = "head", now, 0
+        if self._phase == "head":
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._phase == "head" and self._head_bytes > self.limits.request_head_bytes:
+            self._refuse(431, "the request's headers are too large")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See `httptools`: a head that came in one piece with its body is measured by its parts."""
+        super().on_header(name, value)
+        if len(self.headers) > self.limits.request_headers:
+            raise ValueError("too many headers")
+
+    def on_headers_complete(self) -> None:
+        """See `httptools`."""
+        self._phase, self._began_at = "body", self._heard_at
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """See `httptools`."""
+        self._phase = "idle"
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, in the dialect of the data plane."""
+        self._refuse(400, msg[:1].lower() + msg[1:].rstrip("."))
+
+    def _watch(self) -> None:
+        self._clock = self.loop.call_later(self.limits.request_clock_seconds, self._look)
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        slow_head = self._phase == "head" and now - self._began_at > self.limits.request_head_seconds
+        slow_body = self._phase == "body" and (
+            now - self._heard_at > self.limits.request_idle_seconds
+            or now - self._began_at > self.limits.request_body_seconds
+        )
+        # Reading is paused while a large body is taken in: then the wait is ours.
+        if (slow_head or slow_body) and not self.flow.read_paused:
+            self._refuse(408, "the request did not arrive in time")
+        elif not self.transport.is_closing():
+            self._watch()
+
+    def _refuse(self, status: int, message: str) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_answer(status, message))
+        self.transport.close()
+
+
+def _answer(status: int, message: str) -> bytes:
+    error: dict[str, Any] = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    body = json.dumps({"error": error}).encode()
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
