@@ -18,14 +18,9 @@ from routeiq_appliance.errors import StateError
 from routeiq_appliance.state.database import database_url, describe, open_engine
 from routeiq_appliance.state.keys import AliasTakenError, Holder, KeyStore
 from routeiq_appliance.state.ledger import Ledger
-from routeiq_appliance.state.migrate import (
-    current_revision,
-    head_revision,
-    migrate,
-    require_head,
-    wait_for_database,
-)
+from routeiq_appliance.state.migrate import migrate, wait_for_database
 from routeiq_appliance.state.pepper import ensure_pepper, key_digest
+from routeiq_appliance.state.schema import SCHEMA, current_revision, require_schema
 from routeiq_appliance.state.tables import METADATA, calls
 from routeiq_signing.progress import QuietProgress
 
@@ -47,16 +42,16 @@ def _row(number: int) -> dict[str, Any]:
 
 
 def test_migrating_twice_changes_nothing_and_gives_the_declared_tables(engine: sa.Engine) -> None:  # B8
-    assert migrate(engine) == (None, head_revision())
-    assert migrate(engine) == (head_revision(), head_revision())
-    require_head(engine)
+    assert migrate(engine) == (None, SCHEMA)
+    assert migrate(engine) == (SCHEMA, SCHEMA)
+    require_schema(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
 def test_a_schema_that_is_not_this_releases_is_refused(engine: sa.Engine) -> None:
     with pytest.raises(StateError, match="database: schema is empty, want") as caught:
-        require_head(engine)
+        require_schema(engine)
     assert caught.value.hint == "run `routeiq admin migrate` first"
     migrate(engine)
     with engine.begin() as connection:
@@ -143,9 +138,9 @@ def test_admin_migrate_reports_what_it_did(tmp_path: Path) -> None:
     environ = {"ROUTEIQ_DATA_DIR": str(tmp_path / "d")}
     first = CliRunner().invoke(main, ["admin", "migrate"], env=environ)
     assert first.exit_code == 0, first.output
-    assert f"migrated from empty to {head_revision()}" in first.stdout
+    assert f"migrated from empty to {SCHEMA}" in first.stdout
     second = CliRunner().invoke(main, ["admin", "migrate", "--json"], env=environ)
-    assert f'"before": "{head_revision()}"' in second.stdout
+    assert f'"before": "{SCHEMA}"' in second.stdout
 
 
 def test_admin_wait_changes_nothing_and_says_what_is_missing(tmp_path: Path) -> None:  # B8
@@ -155,7 +150,7 @@ def test_admin_wait_changes_nothing_and_says_what_is_missing(tmp_path: Path) -> 
     assert "error: database: schema is empty, want" in refused.stderr
     assert CliRunner().invoke(main, ["admin", "migrate"], env=environ).exit_code == 0
     waited = CliRunner().invoke(main, ["admin", "wait", "--json"], env=environ)
-    assert f'"schema": "{head_revision()}"' in waited.stdout
+    assert f'"schema": "{SCHEMA}"' in waited.stdout
 
 
 @pytest.fixture
@@ -196,7 +191,7 @@ def test_postgresql_migrates_once_from_four_places_at_once(postgresql: str) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(before or "" for before, _ in results) == ["", *[head_revision()] * 3]
+    assert sorted(before or "" for before, _ in results) == ["", *[SCHEMA] * 3]
     engine = open_engine(database_url(postgresql, Path()))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []

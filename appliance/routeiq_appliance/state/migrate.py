@@ -15,16 +15,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from routeiq_appliance.errors import StateError
+from routeiq_appliance.state.schema import SCHEMA, reason, require_schema
 from routeiq_signing.progress import Progress
 
-__all__ = [
-    "current_revision",
-    "head_revision",
-    "migrate",
-    "require_head",
-    "wait_for_database",
-    "wait_for_schema",
-]
+__all__ = ["migrate", "wait_for_database", "wait_for_schema"]
 
 _LOCK = (
     0x526F757465  # "Route": one number for every gateway on a server; PostgreSQL scopes it to the database
@@ -38,17 +32,6 @@ def _config() -> Config:
     return config
 
 
-def head_revision() -> str:
-    """Return the schema version of this release."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
-
-
-def current_revision(engine: sa.Engine) -> str | None:
-    """Return the schema version of the database, None when it is empty."""
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
 def migrate(engine: sa.Engine) -> tuple[str | None, str]:
     """Upgrade to the head; returns the version before and after. Raises `StateError`."""
     config = _config()
@@ -60,31 +43,16 @@ def migrate(engine: sa.Engine) -> tuple[str | None, str]:
             before = MigrationContext.configure(connection).get_current_revision()
             if before is not None and before not in known:
                 raise StateError(
-                    f"database: schema {before} is newer than this release ({head_revision()})",
+                    f"database: schema {before} is newer than this release ({SCHEMA})",
                     hint="run the release that made it, or restore the backup from before it",
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            return before, head_revision()
+            return before, SCHEMA
     except sa.exc.SQLAlchemyError as error:
         raise StateError(
-            f"database: {_reason(error)}", hint="check DATABASE_URL and the user's rights"
+            f"database: {reason(error)}", hint="check DATABASE_URL and the user's rights"
         ) from None
-
-
-def require_head(engine: sa.Engine) -> None:
-    """Raise `StateError` unless the database has this release's schema."""
-    try:
-        found = current_revision(engine)
-    except sa.exc.SQLAlchemyError as error:
-        raise StateError(
-            f"database: {_reason(error)}", hint="check DATABASE_URL, and that the server is up"
-        ) from None
-    if found != head_revision():
-        raise StateError(
-            f"database: schema is {found or 'empty'}, want {head_revision()}",
-            hint="run `routeiq admin migrate` first",
-        )
 
 
 def wait_for_database(engine: sa.Engine, *, seconds: float, progress: Progress) -> None:
@@ -96,7 +64,7 @@ def wait_for_database(engine: sa.Engine, *, seconds: float, progress: Progress) 
                 return
         except sa.exc.SQLAlchemyError as error:
             raise StateError(
-                f"database: no answer within {seconds:g} s: {_reason(error)}",
+                f"database: no answer within {seconds:g} s: {reason(error)}",
                 hint="check DATABASE_URL, and that the server is up",
             ) from None
 
@@ -104,9 +72,9 @@ def wait_for_database(engine: sa.Engine, *, seconds: float, progress: Progress) 
 
 
 def wait_for_schema(engine: sa.Engine, *, seconds: float, progress: Progress) -> str:
-    """Try once a second until `require_head` is content, return the schema; raises its error at the end."""
-    _retry(lambda: require_head(engine), "waiting for the database's schema", seconds, progress)
-    return head_revision()
+    """Try once a second until `require_schema` is content, return the schema; raises its error at the end."""
+    _retry(lambda: require_schema(engine), "waiting for the database's schema", seconds, progress)
+    return SCHEMA
 
 
 def _retry(attempt: Callable[[], None], what: str, seconds: float, progress: Progress) -> None:
@@ -121,10 +89,3 @@ def _retry(attempt: Callable[[], None], what: str, seconds: float, progress: Pro
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
-
-
-def _reason(error: sa.exc.SQLAlchemyError) -> str:
-    """Return the driver's first line: SQLAlchemy's own text shows statements and parameters."""
-    cause = getattr(error, "orig", None) or error
-    lines = str(cause).strip().splitlines()
-    return (lines[0] if lines else type(cause).__name__)[:300]
