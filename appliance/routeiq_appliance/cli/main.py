@@ -15,6 +15,7 @@ __all__ = ["main"]
 _GROUPS = {
     "admin": "One-off tasks on the gateway's database",
     "bundle": "Create, inspect, verify and mirror bundles",
+    "config": "Check and show the gateway's configuration",
     "demo": "See it work: a real LLM behind the gateway, sealed off",
     "key": "Generate and show signing keys",
     "model": "Sign, verify and inspect model folders",

@@ -3,14 +3,13 @@
 Pure. Types and ranges are the schema's; whether artifacts verify is `routing/`'s.
 """
 
-import difflib
 from collections.abc import Iterator
 
-from routeiq_appliance.config.deployments import DIRECT_PARAMS, not_direct
-from routeiq_appliance.config.document import Path
-from routeiq_appliance.config.mistakes import dotted, nearest
+from routeiq_appliance.config.document import Path, dotted
+from routeiq_appliance.config.mistakes import nearest
 from routeiq_appliance.config.model_list import PRICES, LitellmParams, ModelEntry
 from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.params import DIRECT_PARAMS, is_for_the_proxy, not_direct
 from routeiq_appliance.config.sections import LitellmSettings, Reliability, RouterSettings
 from routeiq_appliance.config.values import Acted
 from routeiq_appliance.egress.destinations import destination_of_url
@@ -18,9 +17,8 @@ from routeiq_appliance.errors import ConfigError
 
 __all__ = ["cross_checks"]
 
-_CLOSE = 0.85
-"""A name this near to one that is acted on is a misspelling; LiteLLM's own names are further apart, but for these."""
-_LITELLM_KNOWS = frozenset({"itpm", "otpm"})
+# A name this near to one that is acted on is a misspelling. LiteLLM's own names are further apart, but for these.
+_LITELLM_KNOWS = frozenset({"callbacks", "itpm", "otpm", "routing_strategy_args"})
 
 
 def cross_checks(config: GatewayConfig) -> Iterator[tuple[Path, str]]:
@@ -120,9 +118,13 @@ def _misspelt(settings: Acted, where: Path, more: frozenset[str]) -> Iterator[tu
             yield (*where, name), "not a name; is there a space after the colon?"
         elif name == "base_url" and isinstance(settings, LitellmParams):
             yield (*where, name), "unknown name; did you mean `api_base`?"
-        # `input_cost_per_token_flex` is LiteLLM's, and longer than the name that it resembles.
-        elif not name.startswith(PRICES) and difflib.get_close_matches(name[:128], known, n=1, cutoff=_CLOSE):
+        elif not name.startswith(PRICES) and nearest(name, known, cutoff=_cutoff(name)):
             yield (*where, name), "unknown name" + nearest(name, known)
+
+
+def _cutoff(name: str) -> float:
+    # LiteLLM has some eighty names for prices, each near another.
+    return 0.93 if is_for_the_proxy(name) else 0.85
 
 
 def _reliability(settings: Reliability, where: Path, groups: set[str]) -> Iterator[tuple[Path, str]]:

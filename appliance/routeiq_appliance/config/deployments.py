@@ -6,37 +6,16 @@ none of its deployments answers is `policy`'s.
 
 from typing import Any
 
-from routeiq_appliance.config.model_list import PRICES, LitellmParams, ModelEntry
+from routeiq_appliance.config.model_list import LitellmParams, ModelEntry
 from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.params import DIRECT_PROVIDERS, not_direct, sent_upstream
 from routeiq_appliance.config.prices import price_of
 from routeiq_appliance.egress.destinations import destination_of_url
 from routeiq_appliance.pipeline.types import Deployment
 
-__all__ = [
-    "DEFAULT_RETRIES", "DIRECT_DEFAULTS", "DIRECT_PARAMS", "DIRECT_PROVIDERS", "GATEWAY_PARAMS", "deployments_of",
-    "needs_litellm", "not_direct", "unpriced", "upstream_of",
-]  # fmt: skip
+__all__ = ["DEFAULT_RETRIES", "deployments_of", "needs_litellm", "unpriced", "upstream_of"]
 
 DEFAULT_RETRIES = 2
-DIRECT_PROVIDERS = frozenset({"openai", "hosted_vllm", "llamafile", "lm_studio"})
-"""LiteLLM's providers whose servers speak OpenAI's dialect at `api_base`."""
-DIRECT_DEFAULTS = frozenset({
-    "frequency_penalty", "logit_bias", "max_completion_tokens", "max_tokens", "presence_penalty", "reasoning_effort",
-    "response_format", "seed", "stop", "temperature", "top_p",
-})  # fmt: skip
-"""Names in `litellm_params` that the direct upstream puts into each chat or text request which does not give them."""
-GATEWAY_PARAMS = frozenset({
-    *PRICES, "max_parallel_requests", "max_retries", "order", "rpm", "stream_timeout", "tags", "timeout", "tpm",
-    "weight",
-})  # fmt: skip
-"""Names in `litellm_params` that the gateway acts on itself: no upstream sees them."""
-DIRECT_PARAMS = DIRECT_DEFAULTS | {
-    "api_base", "api_key", "drop_params", "extra_body", "extra_headers", "model", "organization",
-}  # fmt: skip
-"""Names in `litellm_params` that the direct upstream understands.
-
-`drop_params` has nothing to do there: callers' fields are checked against OpenAI's before, and each is relayed.
-"""
 
 
 def deployments_of(config: GatewayConfig) -> dict[str, list[Deployment]]:
@@ -69,12 +48,6 @@ def upstream_of(entry: ModelEntry) -> Any:
     provider, separator, model = entry.litellm_params.model.partition("/")
     certain = provider in DIRECT_PROVIDERS and separator and model and entry.litellm_params.api_base
     return "direct" if certain and not not_direct(entry) else "litellm"
-
-
-def not_direct(entry: ModelEntry) -> list[str]:
-    """Return the names in `litellm_params` that the direct upstream does not understand."""
-    given = entry.litellm_params.model_dump(exclude_none=True)
-    return sorted(given.keys() - DIRECT_PARAMS - GATEWAY_PARAMS)
 
 
 def _group(config: GatewayConfig, entries: list[ModelEntry]) -> list[Deployment]:
@@ -124,9 +97,7 @@ def _deployment(
 
 def _params(config: GatewayConfig, given: LitellmParams, upstream: str, provider: str) -> dict[str, Any]:
     params = {
-        name: value
-        for name, value in given.model_dump(exclude_none=True).items()
-        if name not in GATEWAY_PARAMS
+        name: value for name, value in given.model_dump(exclude_none=True).items() if sent_upstream(name)
     }
     if upstream == "litellm" and config.litellm.drop_params is not None:
         params.setdefault("drop_params", config.litellm.drop_params)

@@ -1,5 +1,6 @@
 """Reads YAML with the line of every value; refuses duplicate names and documents that grow when expanded. Pure."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,14 @@ import yaml
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.limits import Limits
 
-__all__ = ["Document", "Path", "parse_document"]
+__all__ = ["Document", "Path", "dotted", "parse_document"]
 
 Path = tuple[str | int, ...]
 """Where a value is: names and list positions, from the root."""
+
+_SHOWN = re.compile(r"[A-Za-z0-9_./@-]{0,64}")
+# YAML's own words (`'<scalar>'`, `','`) stay; what else it quotes may be a secret that began with `*` or `!`.
+_QUOTED = re.compile(r"'(?!<[a-z ]+>')[^']{4,}'|\"[^\"]{4,}\"|(?<=: ).*\Z")
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,34 @@ def parse_document(text: str, *, name: str, limits: Limits) -> Document:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{where}: {problem}", subject=name) from None
+        raise ConfigError(f"{where}: {_without_values(problem)}", subject=name) from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply", subject=name) from None
     except ValueError as error:
         # A tag's constructor: `2001-99-99` is a date in YAML, and no date.
-        raise ConfigError(f"{name}: {error}", subject=name) from None
+        raise ConfigError(f"{name}: {_without_values(str(error))}", subject=name) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{name}:1: must be a mapping with `model_list`", subject=name)
     return Document(values, lines)
+
+
+def dotted(path: Path) -> str:
+    """Return `model_list[0].litellm_params.model`; what cannot be a name is cut at its first odd character."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+            continue
+        # `api_key:sk-…`, its space forgotten, is a name to YAML.
+        shown = _SHOWN.match(step)
+        name = shown.group() if shown else ""
+        name = name if len(name) == len(step) else f"{name}…"
+        text += f".{name}" if text else name
+    return text or "file"
+
+
+def _without_values(problem: str) -> str:
+    return _QUOTED.sub("…", problem)
 
 
 def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], name: str, limits: Limits) -> None:
@@ -65,6 +89,8 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], name: str, limits
         for key, child in node.value:
             label = str(key.value)
             if (*path, label) in lines and label != "<<":
-                raise ConfigError(f"{name}:{key.start_mark.line + 1}: {label}: is given twice", subject=name)
+                raise ConfigError(
+                    f"{name}:{key.start_mark.line + 1}: {dotted((label,))}: is given twice", subject=name
+                )
             lines[(*path, label)] = key.start_mark.line + 1
             _walk(child, (*path, label), lines, name, limits)

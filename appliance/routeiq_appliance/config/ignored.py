@@ -2,23 +2,15 @@
 
 from collections.abc import Iterator
 
-from routeiq_appliance.config.mistakes import dotted
+from routeiq_appliance.config.deployments import deployments_of
+from routeiq_appliance.config.document import dotted
 from routeiq_appliance.config.model_list import PRICES, ModelEntry
 from routeiq_appliance.config.models import IGNORED_SECTIONS, GatewayConfig
+from routeiq_appliance.config.params import DIRECT_PROVIDERS, is_for_the_proxy, not_direct
 from routeiq_appliance.config.prices import given_prices, one_sided
-from routeiq_appliance.config.sections import Reliability
+from routeiq_appliance.config.sections import BALANCING, Reliability
 
 __all__ = ["ignored", "instead", "notes"]
-
-_PROXYS = frozenset({
-    "auto_router_config", "auto_router_config_path", "auto_router_default_model", "auto_router_embedding_model",
-    "allow_client_keepalive_override", "budget_duration", "complexity_router_config",
-    "complexity_router_default_model", "configurable_clientside_auth_params", "default_api_key_rpm_limit",
-    "default_api_key_tpm_limit", "itpm", "keepalive_seconds", "litellm_credential_name", "max_budget",
-    "max_file_size_mb", "model_info", "num_retries", "otpm", "provider_affinity_header",
-    "stream_timeout_by_service_tier", "tag_regex", "timeout_by_service_tier", "use_in_pass_through",
-})  # fmt: skip
-"""Names in `litellm_params` that LiteLLM's router and proxy act on, and not its calls (litellm/types/router.py)."""
 
 _INSTEAD = {
     "general_settings.master_key": "LITELLM_MASTER_KEY in the environment is used",
@@ -63,7 +55,7 @@ def _ignored(config: GatewayConfig) -> Iterator[str]:
 def _of_entry(config: GatewayConfig, entry: ModelEntry) -> Iterator[str]:
     params = entry.litellm_params
     for name in params.model_extra or {}:
-        if name in _PROXYS or (("_cost_per_" in name or "token_cost" in name) and name not in PRICES):
+        if is_for_the_proxy(name):
             yield f"litellm_params.{name}"
     counted = given_prices(params, entry.model_info)
     for place, label in ((params, "litellm_params"), (entry.model_info, "model_info")):
@@ -80,8 +72,22 @@ def _of_entry(config: GatewayConfig, entry: ModelEntry) -> Iterator[str]:
 
 def notes(config: GatewayConfig) -> Iterator[str]:
     """Yield what is allowed and seldom meant."""
+    for members in deployments_of(config).values():
+        for deployment in members:
+            if deployment.weight == 0 and BALANCING[config.router.routing_strategy] == "weighted":
+                yield f"{deployment.id}: gets no calls: it has no weight, and others of its group do"
     for number, entry in enumerate(config.model_list):
+        where = f"model_list[{number}] ({entry.model_name})"
         missing = one_sided(entry.litellm_params, entry.model_info)
         if missing and entry.model_info.mode != "embedding":
             half = "answers" if missing.startswith("output") else "prompts"
-            yield f"model_list[{number}] {entry.model_name}: no {missing}: its {half} count as free"
+            yield f"{where}: no {missing}: its {half} count as free"
+        provider = entry.litellm_params.model.partition("/")[0]
+        others = not_direct(entry)
+        if (
+            entry.model_info.upstream is None
+            and provider in DIRECT_PROVIDERS
+            and entry.litellm_params.api_base
+            and others
+        ):
+            yield f"{where}: called through LiteLLM because of {', '.join(others)}; `extra_body` sends a name as it is"

@@ -4,6 +4,7 @@ Values of `litellm_params` of the form `os.environ/NAME` are taken from the envi
 `NAME_FILE` names. What belongs together is checked in `checks`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -12,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from routeiq_appliance.config.checks import cross_checks
-from routeiq_appliance.config.document import Document, Path, parse_document
-from routeiq_appliance.config.mistakes import ConfigMistakesError, Mistake, dotted, explain
+from routeiq_appliance.config.document import Document, Path, dotted, parse_document
+from routeiq_appliance.config.mistakes import ConfigMistakesError, Mistake, explain
+from routeiq_appliance.config.model_list import LitellmParams
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.config.variables import read_variable
 from routeiq_appliance.errors import ConfigError
@@ -22,6 +24,7 @@ from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
 __all__ = ["Loaded", "load_config", "parse_config", "read_config", "read_text"]
 
 _ENVIRONMENT = "os.environ/"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 # Where no value can be had and one must be there: it passes the schema and is never shown or called.
 _STAND_INS = {"model": "unset/unset", "api_base": "http://unset.invalid"}
 
@@ -137,7 +140,7 @@ class _Variables:
             name = path[3]
             if name in _STAND_INS:
                 resolved[name] = _STAND_INS[str(name)]
-            elif name != "api_key":
+            elif name in LitellmParams.model_fields and name != "api_key":
                 # A number, say: what it would be is not known, and not needed here.
                 resolved.pop(name, None)
         return resolved
@@ -150,6 +153,10 @@ class _Variables:
         if not isinstance(value, str) or not value.startswith(_ENVIRONMENT):
             return value
         variable = value.removeprefix(_ENVIRONMENT)
+        if not _NAME.fullmatch(variable):
+            # Not shown: who writes the secret itself here must not find it in a log.
+            self.mistakes.append(self.mistake(path, "what follows os.environ/ is no variable's name"))
+            return value
         try:
             found = read_variable(variable, self._environ)
         except ConfigError as error:

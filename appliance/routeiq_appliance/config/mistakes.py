@@ -11,13 +11,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from routeiq_appliance.config.document import Document, Path
+from routeiq_appliance.config.document import Document, Path, dotted
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.errors import ConfigError
 
-__all__ = ["ConfigMistakesError", "Mistake", "dotted", "explain", "nearest"]
-
-_SHOWN = re.compile(r"[A-Za-z0-9_./@-]{0,64}")
+__all__ = ["ConfigMistakesError", "Mistake", "explain", "nearest"]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -43,21 +41,6 @@ class ConfigMistakesError(ConfigError):
     def as_json(self) -> list[dict[str, Any]]:
         """Return the mistakes as plain values."""
         return [asdict(item) for item in self.mistakes]
-
-
-def dotted(path: Path) -> str:
-    """Return `model_list[0].litellm_params.model`; what cannot be a name is cut at its first odd character."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-            continue
-        # `api_key:sk-…`, its space forgotten, is a name to YAML.
-        shown = _SHOWN.match(step)
-        name = shown.group() if shown else ""
-        name = name if len(name) == len(step) else f"{name}…"
-        text += f".{name}" if text else name
-    return text or "file"
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

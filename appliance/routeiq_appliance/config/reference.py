@@ -3,7 +3,6 @@
 `python -m routeiq_appliance.config.reference` prints them; a test compares them with the file.
 """
 
-import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.values import own_first
 from routeiq_appliance.settings import SECRETS, Settings
 
 __all__ = ["render_keys", "render_variables"]
@@ -37,10 +37,7 @@ def render_keys() -> str:
 
 
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    # What a section has of its own comes before what it shares with others.
-    for name, field in sorted(
-        model.model_fields.items(), key=lambda item: item[0] not in inspect.get_annotations(model)
-    ):
+    for name, field in own_first(model):
         inner = next((a for a in (field.annotation, *get_args(field.annotation)) if _is_model(a)), None)
         listed = "[]" if get_origin(field.annotation) is list else ""
         yield f"{prefix}{name}", field

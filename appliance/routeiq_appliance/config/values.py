@@ -1,13 +1,15 @@
 """The kinds of value that several sections share: whole numbers, seconds, prices, names of groups."""
 
+import inspect
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from routeiq_appliance.money import pico
 
-__all__ = ["Acted", "Dollars", "Fallbacks", "Group", "Number", "Strict", "Whole"]
+__all__ = ["Acted", "Dollars", "Fallbacks", "Group", "Number", "Strict", "Whole", "own_first"]
 
 
 class Strict(BaseModel):
@@ -20,6 +22,12 @@ class Acted(BaseModel):
     """A section of LiteLLM's: names that we do not act on are kept, and told by `config.ignored`."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
+def own_first(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Return a section's fields for a reader: its own before those that it shares with others."""
+    own = inspect.get_annotations(model)
+    return sorted(model.model_fields.items(), key=lambda item: item[0] not in own)
 
 
 def _no_bool(value: Any) -> Any:
