@@ -87,8 +87,10 @@ class Authenticator:
         if shared is not None:
             shared.subscribe(self._on_notice)
 
-    def cached(self, key: str) -> Principal | None:
+    def cached(self, key: str | None) -> Principal | None:
         """Return who holds `key` when that is known already; None says nothing: ask `authenticate`."""
+        if key is None:
+            return None
         entry = self._entries.get(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
         if entry is None or entry.good_until <= self._clock():
             return None

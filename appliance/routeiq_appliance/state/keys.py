@@ -149,7 +149,7 @@ class KeyStore:
         return None if row is None else Holder(_read_key(row), read_team(row), read_user(row))
 
 
-def _read_key(row: Mapping[str, Any]) -> KeyRecord:
+def _read_key(row: Mapping[Any, Any]) -> KeyRecord:
     return KeyRecord(
         row["keys_id"],
         row["keys_hint"],

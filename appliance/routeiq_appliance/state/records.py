@@ -142,7 +142,7 @@ def anchored(changes: Mapping[str, Any], before: Allowance, now: datetime) -> di
     return {**changes, "budget_anchor": anchor}
 
 
-def read_allowance(row: Mapping[str, Any], prefix: str) -> Allowance:
+def read_allowance(row: Mapping[Any, Any], prefix: str) -> Allowance:
     """Return the allowance in a row whose columns are labelled with their table's name and `_`."""
     return Allowance(
         row[f"{prefix}rpm_limit"],

@@ -52,7 +52,7 @@ class TeamStore:
             return _get(connection, team_id)
 
 
-def read_team(row: Mapping[str, Any]) -> TeamRecord | None:
+def read_team(row: Mapping[Any, Any]) -> TeamRecord | None:
     """Return the team in a row with labelled columns; None when an outer join found none."""
     if row["teams_id"] is None:
         return None
@@ -70,4 +70,4 @@ def _get(connection: sa.Connection, team_id: str) -> TeamRecord | None:
     query = sa.select(teams).where(teams.c.id == team_id)
     labelled = query.set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)
     row = connection.execute(labelled).mappings().one_or_none()
-    return None if row is None else read_team(row)  # type: ignore[arg-type]
+    return None if row is None else read_team(row)

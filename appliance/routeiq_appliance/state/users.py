@@ -48,7 +48,7 @@ class UserStore:
             return _get(connection, user_id)
 
 
-def read_user(row: Mapping[str, Any]) -> UserRecord | None:
+def read_user(row: Mapping[Any, Any]) -> UserRecord | None:
     """Return the user in a row with labelled columns; None when an outer join found none."""
     if row["users_id"] is None:
         return None
@@ -65,4 +65,4 @@ def _get(connection: sa.Connection, user_id: str) -> UserRecord | None:
     query = sa.select(users).where(users.c.id == user_id)
     labelled = query.set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)
     row = connection.execute(labelled).mappings().one_or_none()
-    return None if row is None else read_user(row)  # type: ignore[arg-type]
+    return None if row is None else read_user(row)

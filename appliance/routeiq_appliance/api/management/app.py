@@ -1,0 +1,68 @@
+"""Composes the management application from its routers."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+
+from routeiq_appliance.api.management.context import Context, ReadLogs, ReadSpend
+from routeiq_appliance.api.management.errors import install_errors
+from routeiq_appliance.api.management.keys import key_routes
+from routeiq_appliance.api.management.spend import spend_routes
+from routeiq_appliance.api.management.teams import team_routes
+from routeiq_appliance.api.management.users import user_routes
+from routeiq_appliance.pipeline.types import Principal
+from routeiq_appliance.state.keys import KeyStore
+from routeiq_appliance.state.shared.interface import SharedState
+from routeiq_appliance.state.teams import TeamStore
+from routeiq_appliance.state.users import UserStore
+
+__all__ = ["build_management"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_management(
+    *,
+    keys: KeyStore,
+    teams: TeamStore,
+    users: UserStore,
+    shared: SharedState | None,
+    executor: Executor,
+    groups: frozenset[str],
+    request_id: Callable[[], str],
+    load_spend: ReadSpend,
+    spend_logs: ReadLogs,
+    flush: Callable[[float], object],
+    principal: Callable[[], Principal | None],
+    strategies: frozenset[str] | None = None,
+    now: Callable[[], datetime] = _now,
+) -> FastAPI:
+    """Return the application; its own documentation pages are off, they load scripts from the internet.
+
+    `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine; `flush` blocks for at most so many
+    seconds until the rows of this worker are in the database. `principal` tells who makes the current request: a key
+    may see itself. `strategies` are the names that `metadata.routeiq.strategy` may have; None accepts any.
+    """
+    context = Context(
+        keys,
+        teams,
+        users,
+        shared,
+        executor,
+        groups,
+        strategies,
+        load_spend,
+        spend_logs,
+        flush,
+        principal,
+        now,
+    )
+    app = FastAPI(title="RouteIQ Appliance", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    for make in (key_routes, team_routes, user_routes, spend_routes):
+        app.include_router(make(context))
+    install_errors(app, request_id)
+    return app
