@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import to_json
+
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.admit import admit
 from routeiq_appliance.pipeline.call import complete, open_stream
@@ -95,7 +97,7 @@ class Pipeline:
         row = ledger_row(
             exchange.call, exchange.principal, exchange.decision, exchange.tally, now=self._now()
         )
-        self._ledger.record(row)
+        self._ledger.record(to_json(row))
         self._metrics.settled(row)
         shown = {key: value for key, value in row.items() if key not in {"started_at", "decision"}}
         _LOG.info("call", extra={**shown, "decision": row["decision"]})

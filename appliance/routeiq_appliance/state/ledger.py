@@ -1,94 +1,73 @@
-"""Writes one row per call to the database, off the request's path.
+"""The ledger as the pipeline sees it: one row a call, kept before the call's slot is given back.
 
-`record` puts the row in a bounded queue; one thread inserts in batches and tries again until the database takes
-them, and `close` waits for it. Rows still queued are lost when the process is killed: the journal on disk that
-closes this gap is not built yet.
+`record` appends to this worker's journal on disk; the shipper moves rows from there to the database, exactly once.
+How a call ends is decided by neither: the row's bytes come from `pipeline.settle`.
 """
 
 import logging
-import queue
-import threading
-import time
-from typing import Any
+from pathlib import Path
 
 import sqlalchemy as sa
 
-from routeiq_appliance.state.tables import calls
+from routeiq_appliance.state.journal import Journal, JournalLimits
+from routeiq_appliance.state.posting import open_poster
+from routeiq_appliance.state.shipper import Pace, Shipper
 
 __all__ = ["Ledger"]
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 500
-_RETRY_SECONDS = 1.0
 
 
 class Ledger:
-    """Start with `start`, end with `close`."""
+    """One per worker: start with `start`, end with `close`. Raises `StateError` when `folder` cannot be written.
 
-    def __init__(self, engine: sa.Engine, *, capacity: int) -> None:
-        self._engine = engine
-        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._capacity = capacity
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._give_up_at: float | None = None
+    `worker_id` names the journal's files; it need not be unique.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        folder: Path,
+        *,
+        worker_id: str,
+        limits: JournalLimits | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._journal = Journal(folder, worker_id, limits=limits)
+        self._shipper = Shipper(open_poster(engine), self._journal, pace=pace)
 
     def start(self) -> None:
-        """Start the writer."""
-        self._thread.start()
+        """Start to ship, what dead workers left in the folder too."""
+        self._shipper.start()
 
     @property
     def has_room(self) -> bool:
-        """Whether a further call may be admitted: a row is never dropped, so calls are refused before it is full."""
-        return self._queue.qsize() < self._capacity
+        """Whether a further call may be admitted: a row is never dropped, so calls are refused before it would be."""
+        return self._journal.has_room
 
     @property
     def waiting(self) -> int:
-        """Rows that the database has not taken yet."""
-        return self._queue.qsize()
+        """Rows of this worker that the database has not taken yet."""
+        return self._journal.appended - self._shipper.shipped
 
-    def record(self, row: dict[str, Any]) -> None:
-        """Queue one row; never blocks."""
-        self._queue.put(row)
+    @property
+    def refused(self) -> int:
+        """Rows that the database could never take; they lie in `refused.jsonl`."""
+        return self._shipper.refused
+
+    def record(self, row: bytes) -> None:
+        """Keep one row, a JSON object with the columns of `calls` and `charges`; some microseconds, never raises."""
+        self._journal.append(row)
+        self._shipper.notify()
+
+    def flush(self, *, seconds: float) -> bool:
+        """Block until the rows recorded so far are in the database, for at most `seconds`; whether they are."""
+        return self._shipper.wait_for(self._journal.appended, seconds=seconds)
 
     def close(self, *, seconds: float) -> None:
-        """Write what is queued, for at most `seconds`."""
-        self._give_up_at = time.monotonic() + seconds
-        self._queue.put(None)
-        self._thread.join(seconds + _RETRY_SECONDS)
-
-    def _run(self) -> None:
-        while True:
-            row = self._queue.get()
-            if row is None:
-                return
-            rows, last = [row], False
-            while len(rows) < _BATCH and not last:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                last = following is None
-                if following is not None:
-                    rows.append(following)
-            self._insert(rows)
-            if last:
-                return
-
-    def _insert(self, rows: list[dict[str, Any]]) -> None:
-        while True:
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(calls.insert(), rows)
-                return
-            except sa.exc.DataError as error:
-                # A value that the database can never take: nothing is gained by trying again.
-                _LOG.error("ledger rows refused", extra={"rows": len(rows), "error": type(error).__name__})
-                return
-            except sa.exc.SQLAlchemyError as error:
-                _LOG.warning(
-                    "ledger waits for the database", extra={"rows": len(rows), "error": type(error).__name__}
-                )
-                if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
-                    _LOG.error("ledger rows lost at stop", extra={"rows": len(rows)})
-                    return
-                time.sleep(_RETRY_SECONDS)
+        """Ship what the database takes within `seconds`; the rest stays on disk for the next worker."""
+        ended = self._shipper.stop(seconds=seconds)
+        if self.waiting:
+            _LOG.warning("ledger rows left on disk", extra={"rows": self.waiting})
+        if ended:
+            self._journal.close()
