@@ -7,6 +7,8 @@ thread, verification and loading of the artifact in another). Nothing listens be
 """
 
 import logging
+import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -163,7 +165,7 @@ def build_gateway(
         strategy = loading.result()
     store = KeyStore(engine, pepper)
     metrics = Metrics()
-    ledger = Ledger(engine, capacity=limits.ledger_queue_rows)
+    ledger = Ledger(engine, settings.data_dir / "journal", worker_id=f"{socket.gethostname()}-{os.getpid()}")
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="state")
     authenticator = Authenticator(store, settings.master_key.get_secret_value(), executor, limits)
     pipeline = Pipeline(RouteStep(groups, _candidates(config, groups), strategy), upstream, ledger, metrics)
