@@ -1,10 +1,13 @@
-"""Strategies that read no prompt: the declared order, and round-robin."""
+"""Strategies that read no prompt: the declared order, each in turn, any, the one with the fewest calls under way."""
 
 import itertools
+import random
+from collections.abc import Mapping, Sequence
 
+from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.interface import Choice
 
-__all__ = ["DeclaredOrder", "RoundRobin"]
+__all__ = ["DeclaredOrder", "LeastBusy", "Random", "RoundRobin"]
 
 
 class DeclaredOrder:
@@ -15,13 +18,7 @@ class DeclaredOrder:
     async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
         """See `RoutingStrategy.choose`."""
         del prompt
-        return Choice(
-            candidates[0],
-            self.name,
-            None,
-            tuple((c, None) for c in candidates),
-            "first of the declared order",
-        )
+        return _choice(self.name, candidates, "first of the declared order")
 
 
 class RoundRobin:
@@ -36,5 +33,41 @@ class RoundRobin:
         """See `RoutingStrategy.choose`."""
         del prompt
         first = next(self._turns) % len(candidates)
-        order = (*candidates[first:], *candidates[:first])
-        return Choice(order[0], self.name, None, tuple((c, None) for c in order), "its turn")
+        return _choice(self.name, (*candidates[first:], *candidates[:first]), "its turn")
+
+
+class Random:
+    """Any candidate."""
+
+    name = "random"
+
+    def __init__(self, dice: random.Random | None = None) -> None:
+        self._dice = dice or random.Random()  # noqa: S311 - spreads load, guards nothing
+
+    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+        """See `RoutingStrategy.choose`."""
+        del prompt
+        return _choice(self.name, tuple(self._dice.sample(candidates, len(candidates))), "drawn")
+
+
+class LeastBusy:
+    """The candidate with the fewest calls under way per deployment, as this worker sees it."""
+
+    name = "least-busy"
+
+    def __init__(self, board: Board, deployments: Mapping[str, Sequence[str]]) -> None:
+        self._board = board
+        self._deployments = deployments
+
+    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+        """See `RoutingStrategy.choose`."""
+        del prompt
+        return _choice(self.name, tuple(sorted(candidates, key=self._load)), "fewest calls under way")
+
+    def _load(self, group: str) -> float:
+        members = self._deployments[group]
+        return sum(self._board.numbers(name).running for name in members) / len(members)
+
+
+def _choice(name: str, order: tuple[str, ...], reason: str) -> Choice:
+    return Choice(order[0], name, None, tuple((group, None) for group in order), reason)
