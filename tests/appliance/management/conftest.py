@@ -1,9 +1,10 @@
 """The management application alone: over real stores in SQLite, with a shared state that only keeps what it is told."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from routeiq_appliance.state.database import database_url, open_engine
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.shared.interface import Notice, SharedState
+from routeiq_appliance.state.spend import load_spend, spend_logs
 from routeiq_appliance.state.tables import calls, spend
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
@@ -85,30 +87,6 @@ class Managed:
         return str(row["id"])
 
 
-def _load_spend(engine: sa.Engine) -> Callable[[Sequence[tuple[str, int]]], Mapping[tuple[str, int], int]]:
-    def load(pairs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
-        with engine.connect() as connection:
-            rows = connection.execute(sa.select(spend)).all()
-        return {(row.scope, row.period): row.amount for row in rows if (row.scope, row.period) in set(pairs)}
-
-    return load
-
-
-def _spend_logs(engine: sa.Engine) -> Callable[..., Sequence[Mapping[str, Any]]]:
-    def read(
-        *, start: Any = None, end: Any = None, request_id: Any = None, limit: int, offset: int, **same: Any
-    ) -> Any:
-        query = sa.select(calls).order_by(calls.c.started_at.desc()).limit(limit).offset(offset)
-        for name, value in {"id": request_id, **same}.items():
-            query = query if value is None else query.where(calls.c[name] == value)
-        query = query if start is None else query.where(calls.c.started_at >= start)
-        query = query if end is None else query.where(calls.c.started_at < end)
-        with engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    return read
-
-
 @pytest.fixture
 async def managed(tmp_path: Path) -> AsyncGenerator[Managed, None]:
     engine = open_engine(database_url(None, tmp_path / "data"))
@@ -126,9 +104,9 @@ async def managed(tmp_path: Path) -> AsyncGenerator[Managed, None]:
             executor=executor,
             groups=frozenset({"small", "large"}),
             request_id=lambda: "r" * 32,
-            load_spend=_load_spend(engine),
-            spend_logs=_spend_logs(engine),
-            flush=flushed.append,
+            load_spend=partial(load_spend, engine),
+            spend_logs=partial(spend_logs, engine),
+            flush=lambda *, seconds: flushed.append(seconds),
             principal=lambda: held[0].principal,
             strategies=frozenset({"knn", "ridge"}),
             now=lambda: held[0].now,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from fastapi import FastAPI
 
-from routeiq_appliance.api.management.context import Context, ReadLogs, ReadSpend
+from routeiq_appliance.api.management.context import Context, Flush, ReadLogs, ReadSpend
 from routeiq_appliance.api.management.errors import install_errors
 from routeiq_appliance.api.management.keys import key_routes
 from routeiq_appliance.api.management.spend import spend_routes
@@ -36,15 +36,14 @@ def build_management(
     request_id: Callable[[], str],
     load_spend: ReadSpend,
     spend_logs: ReadLogs,
-    flush: Callable[[float], object],
+    flush: Flush,
     principal: Callable[[], Principal | None],
     strategies: frozenset[str] | None = None,
     now: Callable[[], datetime] = _now,
 ) -> FastAPI:
     """Return the application; its own documentation pages are off, they load scripts from the internet.
 
-    `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine; `flush` blocks for at most so many
-    seconds until the rows of this worker are in the database. `principal` tells who makes the current request: a key
+    `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine. `principal` tells who makes the current request: a key
     may see itself. `strategies` are the names that `metadata.routeiq.strategy` may have; None accepts any.
     """
     context = Context(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+import sqlalchemy as sa
+
 from routeiq_appliance.errors import CallError, StateError
 from routeiq_appliance.pipeline.types import AUTO, Principal
 from routeiq_appliance.state.access import TakenError
@@ -17,7 +19,7 @@ from routeiq_appliance.state.shared.interface import Notice, SharedState
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
 
-__all__ = ["KEYS_SHOWN", "Context", "ReadLogs", "ReadSpend", "forbidden", "near"]
+__all__ = ["KEYS_SHOWN", "Context", "Flush", "ReadLogs", "ReadSpend", "forbidden", "near"]
 
 KEYS_SHOWN = 1_000
 """Keys of one team or user in an answer, the newest."""
@@ -27,6 +29,13 @@ _FLUSH_SECONDS = 1.0
 ReadSpend = Callable[[Sequence[tuple[str, int]]], Mapping[tuple[str, int], int]]
 
 _T = TypeVar("_T")
+
+
+class Flush(Protocol):
+    """`Ledger.flush`: blocks until the rows of this worker are in the database, for at most `seconds`."""
+
+    def __call__(self, *, seconds: float) -> object:
+        """Wait."""
 
 
 class ReadLogs(Protocol):
@@ -60,7 +69,7 @@ class Context:
     strategies: frozenset[str] | None
     load_spend: ReadSpend
     spend_logs: ReadLogs
-    flush: Callable[[float], object]
+    flush: Flush
     principal: Callable[[], Principal | None]
     now: Callable[[], datetime]
 
@@ -82,14 +91,18 @@ class Context:
             name = error.subject or ""
             code = "alias_taken" if name.endswith("alias") else "id_taken"
             raise CallError(400, str(error), code=code, param=name) from None
-        except StateError as error:
+        except (StateError, sa.exc.SQLAlchemyError) as error:
             raise CallError(
-                503, str(error), kind="server_error", code="key_store_unavailable", retry_after=1
+                503,
+                "the key store does not answer",
+                kind="server_error",
+                code="key_store_unavailable",
+                retry_after=1,
             ) from error
 
     def settled(self) -> None:
         """Wait until this worker's rows are in the database, as far as it takes them. Blocking."""
-        self.flush(_FLUSH_SECONDS)
+        self.flush(seconds=_FLUSH_SECONDS)
 
     def spend_of(self, scopes: Mapping[str, Allowance]) -> dict[str, int]:
         """Return scope name → pico-dollars spent in the budget's current period. Blocking."""
