@@ -12,10 +12,12 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 
 from routeiq_appliance.api.server import Access, Lifespan, Route, Server
+from routeiq_appliance.config.deployments import deployments_of
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.egress.canaries import require_silence, try_canaries
 from routeiq_appliance.egress.destinations import (
@@ -37,15 +39,18 @@ from routeiq_appliance.settings import Settings, Strategy
 from routeiq_appliance.state.database import database_url, describe, open_engine
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.ledger import Ledger
-from routeiq_appliance.state.migrate import migrate, require_head
+from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.pepper import ensure_pepper
+from routeiq_appliance.state.schema import require_schema
+from routeiq_appliance.state.spend import load_spend, spend_logs
+from routeiq_appliance.state.teams import TeamStore
+from routeiq_appliance.state.users import UserStore
 from routeiq_appliance.telemetry.metrics import Metrics, serve_metrics
 from routeiq_appliance.upstreams.interface import Upstream
 
 __all__ = ["Gateway", "arm_egress", "build_gateway", "deployments_of", "open_state", "secrets_of"]
 
 _LOG = logging.getLogger(__name__)
-_DEFAULT_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
@@ -55,34 +60,6 @@ class Gateway:
     app: Server
     pipeline: Pipeline
     metrics: Metrics
-
-
-def deployments_of(config: GatewayConfig) -> dict[str, list[Deployment]]:
-    """Return the groups in declared order, with their deployments."""
-    groups: dict[str, list[Deployment]] = {}
-    for entry in config.model_list:
-        group = groups.setdefault(entry.model_name, [])
-        params = entry.litellm_params.model_dump(exclude_none=True)
-        base = entry.litellm_params.api_base
-        timeout = entry.litellm_params.timeout or _DEFAULT_TIMEOUT
-        group.append(
-            Deployment(
-                id=entry.model_info.id or f"{entry.model_name}-{len(group) + 1}",
-                group=entry.model_name,
-                mode=entry.model_info.mode,
-                params=params,
-                destination=destination_of_url(base) if base else None,
-                upstream="litellm",
-                provider=entry.litellm_params.model.partition("/")[0],
-                model=entry.litellm_params.model.partition("/")[2],
-                connect_timeout=5.0,
-                timeout=timeout,
-                first_token_timeout=entry.litellm_params.stream_timeout or timeout,
-                stream_timeout=entry.litellm_params.stream_timeout or timeout,
-                retries=0,
-            )
-        )
-    return groups
 
 
 def secrets_of(settings: Settings, config: GatewayConfig) -> list[str]:
@@ -139,7 +116,7 @@ def open_state(settings: Settings) -> tuple[sa.Engine, bytes]:
     if secret is None:
         migrate(engine)
     else:
-        require_head(engine)
+        require_schema(engine)
     _LOG.info("database", extra={"database": describe(url)})
     return engine, pepper or ensure_pepper(settings.data_dir)
 
@@ -175,7 +152,19 @@ def build_gateway(
     running = _Running(settings, config, upstream, ledger, engine, metrics, executor)
     server = Server(
         _routes(settings, config, pipeline, guard, running, limits),
-        build_management(store, executor, frozenset(groups), current_request_id),
+        build_management(
+            keys=store,
+            teams=TeamStore(engine),
+            users=UserStore(engine),
+            shared=None,
+            executor=executor,
+            groups=frozenset(groups),
+            request_id=current_request_id,
+            load_spend=partial(load_spend, engine),
+            spend_logs=partial(spend_logs, engine),
+            flush=ledger.flush,
+            principal=lambda: None,
+        ),
         authenticator,
         metrics,
         Lifespan(running.start, running.stop),

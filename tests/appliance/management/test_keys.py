@@ -203,7 +203,8 @@ async def test_a_field_that_is_not_enforced_is_refused_and_empty_is_absent(manag
     assert answer.status_code == 400
     assert answer.json()["error"]["message"] == f"`{name}` is not enforced by this release: leave it out"
     assert answer.json()["error"]["code"] == "not_enforced"
-    for empty in (None, False, [], {}, ""):
+    nothing: tuple[Any, ...] = (None, False, [], {}, "")
+    for empty in nothing:
         assert (await managed.post("/key/generate", **{name: empty})).status_code == 200
 
 

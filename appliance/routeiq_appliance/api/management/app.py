@@ -43,8 +43,9 @@ def build_management(
 ) -> FastAPI:
     """Return the application; its own documentation pages are off, they load scripts from the internet.
 
-    `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine. `principal` tells who makes the current request: a key
-    may see itself. `strategies` are the names that `metadata.routeiq.strategy` may have; None accepts any.
+    `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine. `principal` tells who makes the
+    current request: a key may see itself. `strategies` are the names that `metadata.routeiq.strategy` may have; None
+    accepts any.
     """
     context = Context(
         keys,
