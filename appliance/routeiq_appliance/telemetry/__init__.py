@@ -1,1 +1,1 @@
-"""What the gateway tells about itself: `metrics` on a port of their own, `logs` as JSON lines."""
+"""What the gateway tells about itself: `metrics` on a port of their own, `logs` as JSON lines, traces by OTLP."""

@@ -22,63 +22,28 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    DEFAULT_OFF,
-    DEFAULT_ON,
-    ParentBasedTraceIdRatio,
-    Sampler,
-    TraceIdRatioBased,
-)
 from opentelemetry.sdk.trace.sampling import Decision as Verdict
+from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
 from opentelemetry.trace.span import TraceState
 from opentelemetry.trace.status import Status, StatusCode
 
-from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.pipeline.types import Decision, Deployment, Tally
 from routeiq_appliance.telemetry import spans
 from routeiq_appliance.telemetry.otlp import OtlpExporter
 from routeiq_appliance.telemetry.tracecontext import TraceParent, b3_headers, read_headers, traceparent
 
-__all__ = ["OtelTracer", "make_sampler"]
+__all__ = ["OtelTracer"]
 
 _QUEUE = 8192
 _BATCH = 512
 _DELAY_MS = 1000.0
-_PLAIN = {
-    "always_on": ALWAYS_ON,
-    "always_off": ALWAYS_OFF,
-    "parentbased_always_on": DEFAULT_ON,
-    "parentbased_always_off": DEFAULT_OFF,
-}
-_RATIO = {"traceidratio": TraceIdRatioBased, "parentbased_traceidratio": ParentBasedTraceIdRatio}
 _UNSET = Status(StatusCode.UNSET)
 _ERROR = Status(StatusCode.ERROR)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _SCOPE = InstrumentationScope("routeiq.gateway")
-
-
-def make_sampler(name: str, argument: str) -> Sampler:
-    """Return the sampler of OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG; raises `ConfigError`."""
-    if name in _PLAIN:
-        return _PLAIN[name]
-    if name not in _RATIO:
-        raise ConfigError(
-            f"OTEL_TRACES_SAMPLER: {name[:64]!r} is unknown",
-            subject="OTEL_TRACES_SAMPLER",
-            hint="one of " + ", ".join([*_PLAIN, *_RATIO]),
-        )
-    try:
-        return _RATIO[name](float(argument or "1"))
-    except ValueError:
-        raise ConfigError(
-            f"OTEL_TRACES_SAMPLER_ARG: {argument[:32]!r} is not a number from 0 to 1",
-            subject="OTEL_TRACES_SAMPLER_ARG",
-        ) from None
 
 
 class OtelTracer:

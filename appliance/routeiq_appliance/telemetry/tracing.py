@@ -139,8 +139,9 @@ def make_tracer(
     if target is None:
         return NullTracer()
     # Imported here: it takes tens of milliseconds and megabytes that a gateway without traces does not need.
-    from routeiq_appliance.telemetry.otel import OtelTracer, make_sampler  # noqa: PLC0415
+    from routeiq_appliance.telemetry.otel import OtelTracer  # noqa: PLC0415
     from routeiq_appliance.telemetry.otlp import OtlpExporter  # noqa: PLC0415
+    from routeiq_appliance.telemetry.sampler import make_sampler  # noqa: PLC0415
 
     exporter = OtlpExporter(target, certificate=certificate)
     return OtelTracer(exporter, make_sampler(sampler, sampler_arg), service=service, worker_id=worker_id)
