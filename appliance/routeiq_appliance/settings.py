@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from routeiq_appliance.config.routeiq_section import RoutingStrategyName
@@ -19,6 +19,12 @@ from routeiq_appliance.errors import ConfigError
 __all__ = ["SECRETS", "Settings", "Strategy", "load_settings"]
 
 Strategy = RoutingStrategyName
+
+
+def _redis(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("must begin with `redis://` or `rediss://`")
+    return value
 
 
 class Settings(BaseSettings):
@@ -52,10 +58,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(
             alias="REDIS_URL",
-            pattern=r"^rediss?://[^\s]+$",
             description="`redis://:password@host:6379/0` (`rediss://` with TLS); unset: limits, budgets and breakers "
             "are those of one worker",
         ),
+        AfterValidator(_redis),
     ] = None
     data_dir: Annotated[
         Path, Field(alias="ROUTEIQ_DATA_DIR", description="The only directory that the gateway writes to")
@@ -232,4 +238,7 @@ def load_settings(values: Mapping[str, Any] | None = None) -> Settings:
 
 
 def _reason(kind: str, message: str) -> str:
-    return "required, not set" if kind == "missing" else message[:1].lower() + message[1:]
+    if kind == "missing":
+        return "required, not set"
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

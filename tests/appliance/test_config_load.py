@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from routeiq_appliance.config.load import load_config, parse_config
+from routeiq_appliance.config.load import load_config, parse_config, read_config
 from routeiq_appliance.errors import ConfigError
 
 GOOD = """
@@ -41,6 +41,7 @@ routeiq:
 """
     assert _mistakes(text).splitlines() == [
         "c.yaml:2: model_list[0].model_name: `auto` is reserved: it asks the gateway to choose a group",
+        "c.yaml:3: model_list[0].litellm_params.api_base: not a URL of the form http(s)://HOST[:PORT]/…",
         "c.yaml:4: model_list[1].model_nam: unknown name; did you mean `model_name`?",
         "c.yaml:4: model_list[1].model_name: is missing",
         "c.yaml:5: model_list[1].litellm_params.model: is missing",
@@ -86,6 +87,11 @@ def test_a_deployment_without_address_is_refused_while_sealed() -> None:  # A11
         ("model_list: []\n", "c.yaml:1: model_list: list should have at least 1 item"),
         ("a: !!python/object/apply:os.system [x]", "could not determine a constructor"),
         ("a: 2001-99-99", "month must be in 1..12"),
+        ("a: !!int ''", "a value does not fit its tag"),
+        ("a: !!bool x", "a value does not fit its tag"),
+        ("a: !!timestamp x", "a value does not fit its tag"),
+        ("a: !!int planted", "c.yaml: invalid literal for int() with base 10: …"),
+        ("a: *planted", "c.yaml:1: found undefined alias …"),
     ],
 )
 def test_a_broken_file_is_one_clear_error(text: str, message: str) -> None:
@@ -113,3 +119,67 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(path, {})
+
+
+LENIENT = """
+model_list:
+  - model_name: small
+    litellm_params: {model: os.environ/MODEL, api_base: os.environ/BASE, api_key: os.environ/KEY, rpm: os.environ/RPM}
+"""
+
+
+def test_where_a_file_is_written_unset_variables_are_no_mistake() -> None:
+    loaded = read_config(LENIENT, {"KEY": "sk-1"}, unset_is_a_mistake=False)
+    assert [path[-1] for path in loaded.unset] == ["model", "api_base", "rpm"]
+    assert loaded.variables == {("model_list", 0, "litellm_params", "api_key"): "KEY"}
+    with pytest.raises(ConfigError) as caught:
+        read_config(LENIENT, {})
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_a_forgotten_space_is_told_and_what_follows_is_not_shown() -> None:  # I8
+    text = "model_list: [{model_name: a, litellm_params: {model: openai/m, api_base: http://h, api_key:sk-planted}}]"
+    expected = (
+        "c.yaml:1: model_list[0].litellm_params.api_key…: not a name; is there a space after the colon?"
+    )
+    assert _mistakes(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("api_bas", "api_base"), ("temprature", "temperature"), ("output_cost_per_tokn", "output_cost_per_token"),
+     ("base_url", "api_base"), ("extra_header", "extra_headers")],
+)  # fmt: skip
+def test_a_misspelt_name_in_litellm_params_is_a_mistake(name: str, near: str) -> None:  # L1
+    text = (
+        f"model_list: [{{model_name: a, litellm_params: {{model: openai/m, api_base: http://h, {name}: 1}}}}]"
+    )
+    assert f"litellm_params.{name}: unknown name; did you mean `{near}`?" in _mistakes(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["api_version", "top_k", "itpm", "input_cost_per_token_flex", "input_cost_per_audio_token", "azure_ad_token",
+     "aws_region_name", "vertex_project", "output_cost_per_second_2k", "max_file_size_mb"],
+)  # fmt: skip
+def test_litellms_own_names_are_not_taken_for_misspelt(name: str) -> None:
+    text = (
+        f"model_list: [{{model_name: a, litellm_params: {{model: openai/m, api_base: http://h, {name}: 1}}}}]"
+    )
+    assert parse_config(text, {})
+
+
+def test_two_deployments_cannot_have_one_name() -> None:
+    params = "litellm_params: {model: openai/m, api_base: http://h}"
+    given = f"model_list: [{{model_name: a, {params}, model_info: {{id: b-1}}}}, {{model_name: b, {params}}}]"
+    assert "model_list[1]: its name would be `b-1`, which another deployment has" in _mistakes(given)
+    entry = f"{params}, model_info: {{id: x}}"
+    made = f"model_list: [{{model_name: a, {entry}}}, {{model_name: b, {entry}}}]"
+    assert "model_list[1].model_info.id: `x` is given to two deployments" in _mistakes(made)
+
+
+@pytest.mark.parametrize("headers", ["{'a b': c}", '{a: "b\\nc"}', "{'': c}", "{a: 5}", "[a]"])
+def test_headers_that_no_server_may_be_sent_are_refused(headers: str) -> None:
+    params = f"{{model: openai/m, api_base: http://h, extra_headers: {headers}}}"
+    text = f"model_list: [{{model_name: a, litellm_params: {params}}}]"
+    assert "litellm_params.extra_headers" in _mistakes(text)

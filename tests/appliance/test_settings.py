@@ -28,3 +28,47 @@ def test_secrets_do_not_show_in_the_representation() -> None:  # I8
         {"LITELLM_MASTER_KEY": "sk-planted-secret", "DATABASE_URL": "postgresql://u:planted@h/d"}
     )
     assert "planted" not in repr(settings)
+
+
+def test_every_variable_has_a_default_but_the_master_key() -> None:  # L2
+    settings = load_settings({"LITELLM_MASTER_KEY": "sk-master-key"})
+    assert (settings.breaker_failures, settings.breaker_seconds, settings.max_concurrent_requests) == (
+        5,
+        30,
+        0,
+    )
+    assert (settings.otel_service_name, settings.otel_traces_exporter) == ("routeiq-gateway", "otlp")
+    assert settings.redis_url is None
+    assert settings.otel_endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("REDIS_URL", "http://planted", "REDIS_URL: must begin with `redis://` or `rediss://`"),
+        ("ROUTEIQ_CB_FAILURE_THRESHOLD", "0", "ROUTEIQ_CB_FAILURE_THRESHOLD: input should be greater"),
+        ("ROUTEIQ_CB_TIMEOUT_SECONDS", "nan", "ROUTEIQ_CB_TIMEOUT_SECONDS: input should be"),
+        ("ROUTEIQ_MAX_CONCURRENT_REQUESTS", "-1", "ROUTEIQ_MAX_CONCURRENT_REQUESTS: input should be greater"),
+        ("OTEL_TRACES_EXPORTER", "jaeger", "OTEL_TRACES_EXPORTER: input should be 'otlp' or 'none'"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2", "OTEL_TRACES_SAMPLER_ARG: input should be less"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://u:planted@h",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: string should match",
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "planted:4317", "OTEL_EXPORTER_OTLP_ENDPOINT: string should match"),
+    ],
+)
+def test_a_variable_out_of_range_is_named(name: str, value: str, message: str) -> None:  # L1
+    with pytest.raises(ConfigError) as caught:
+        load_settings({"LITELLM_MASTER_KEY": "sk-master-key", name: value})
+    assert message in str(caught.value)
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ml", "round-robin", "declared-order", "random", "least-busy"])
+def test_every_strategy_can_be_chosen(strategy: str) -> None:
+    assert (
+        load_settings({"LITELLM_MASTER_KEY": "sk-master-key", "ROUTEIQ_STRATEGY": strategy}).strategy
+        == strategy
+    )

@@ -15,7 +15,10 @@ from routeiq_appliance.config.values import Acted
 from routeiq_appliance.egress.destinations import destination_of_url
 from routeiq_appliance.errors import ConfigError
 
-__all__ = ["cross_checks"]
+__all__ = ["NO_GROUP", "cross_checks"]
+
+NO_GROUP = "no group "
+"""How the mistake begins that a name is no group's."""
 
 # A name this near to one that is acted on is a misspelling. LiteLLM's own names are further apart, but for these.
 _LITELLM_KNOWS = frozenset({"callbacks", "itpm", "otpm", "routing_strategy_args"})
@@ -132,6 +135,8 @@ def _reliability(settings: Reliability, where: Path, groups: set[str]) -> Iterat
     for kind in ("fallbacks", "context_window_fallbacks"):
         seen: set[str] = set()
         for number, entry in enumerate(getattr(settings, kind) or []):
+            if not entry:
+                yield (*where, kind, number), "names no group"
             for group, targets in entry.items():
                 at: Path = (*where, kind, number, group)
                 if group != "*" and group not in groups:
@@ -180,4 +185,4 @@ def _twice(config: GatewayConfig) -> Iterator[tuple[Path, str]]:
 
 
 def _no_group(group: str, groups: set[str]) -> str:
-    return f"no group `{group}` in model_list" + nearest(group, groups)
+    return f"{NO_GROUP}`{group}` in model_list" + nearest(group, groups)

@@ -52,6 +52,9 @@ def parse_document(text: str, *, name: str, limits: Limits) -> Document:
     except ValueError as error:
         # A tag's constructor: `2001-99-99` is a date in YAML, and no date.
         raise ConfigError(f"{name}: {_without_values(str(error))}", subject=name) from None
+    except (AttributeError, LookupError):
+        # What PyYAML's constructors raise for `!!int ""`, `!!bool x`, `!!timestamp x`.
+        raise ConfigError(f"{name}: a value does not fit its tag", subject=name) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{name}:1: must be a mapping with `model_list`", subject=name)
     return Document(values, lines)

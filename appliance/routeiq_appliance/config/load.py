@@ -5,18 +5,19 @@ Values of `litellm_params` of the form `os.environ/NAME` are taken from the envi
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ValidationError
 
-from routeiq_appliance.config.checks import cross_checks
+from routeiq_appliance.config.checks import NO_GROUP, cross_checks
 from routeiq_appliance.config.document import Document, Path, dotted, parse_document
 from routeiq_appliance.config.mistakes import ConfigMistakesError, Mistake, explain
 from routeiq_appliance.config.model_list import LitellmParams
 from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.repair import STAND_INS, checkable
 from routeiq_appliance.config.variables import read_variable
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
@@ -25,8 +26,6 @@ __all__ = ["Loaded", "load_config", "parse_config", "read_config", "read_text"]
 
 _ENVIRONMENT = "os.environ/"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-# Where no value can be had and one must be there: it passes the schema and is never shown or called.
-_STAND_INS = {"model": "unset/unset", "api_base": "http://unset.invalid"}
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,27 @@ def read_config(
             variables.mistake(path, f"environment variable {variable} is not set")
             for path, variable in variables.unset.items()
         ]
-    config: GatewayConfig | None = None
     try:
         config = GatewayConfig.model_validate(variables.values)
     except ValidationError as error:
-        mistakes += [explain(item, document) for item in error.errors(include_url=False, include_input=True)]
-    if config is not None:
-        mistakes += [variables.mistake(path, what) for path, what in cross_checks(config)]
-    if mistakes or config is None:
+        refused = error.errors(include_url=False)
+        mistakes += [explain(item, document) for item in refused]
+        rest, gone = checkable(variables.values, (tuple(item["loc"]) for item in refused))
+        mistakes += [variables.mistake(path, what) for path, what in _of_the_rest(rest, gone)]
+        raise ConfigMistakesError(name, mistakes) from None
+    mistakes += [variables.mistake(path, what) for path, what in cross_checks(config)]
+    if mistakes:
         raise ConfigMistakesError(name, mistakes)
     return Loaded(config, document, variables.used, variables.unset)
+
+
+def _of_the_rest(config: GatewayConfig | None, gone: set[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield what is wrong beside the refused values, and not because they are gone."""
+    named = not any(path[0] == "model_list" and path[2:] in {(), ("model_name",)} for path in gone)
+    for path, what in cross_checks(config) if config is not None else ():
+        follows = any(path[: len(other)] == other or other[: len(path)] == path for other in gone)
+        if not follows and (named or not what.startswith(NO_GROUP)):
+            yield path, what
 
 
 def read_text(path: FilePath, *, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -138,8 +148,8 @@ class _Variables:
         resolved = {key: self._resolve(value, (*where, str(key))) for key, value in params.items()}
         for path in [path for path in self.unset if path[:3] == where and len(path) == 4]:
             name = path[3]
-            if name in _STAND_INS:
-                resolved[name] = _STAND_INS[str(name)]
+            if name in STAND_INS:
+                resolved[name] = STAND_INS[str(name)]
             elif name in LitellmParams.model_fields and name != "api_key":
                 # A number, say: what it would be is not known, and not needed here.
                 resolved.pop(name, None)

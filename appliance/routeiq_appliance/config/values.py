@@ -61,5 +61,5 @@ Dollars = Annotated[
 ]
 """Dollars, exactly as the file writes them."""
 Group = Annotated[str, Field(min_length=1, max_length=128)]
-Fallbacks = list[Annotated[dict[str, list[Group]], Field(min_length=1)]]
+Fallbacks = list[dict[str, list[Group]]]
 """LiteLLM's form: `[{group: [group, …]}, …]`; the name `*` stands for every group without an entry."""

@@ -4,7 +4,6 @@ Both at once is a mistake, for nobody could say which one holds. A file is read 
 stripped; errors name the variable and the file, never what is in it.
 """
 
-import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,11 +42,10 @@ def with_files(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dict[s
 
 def _contents(path: Path, variable: str) -> str:
     try:
-        # Not blocking: opening a FIFO that nobody writes to would hang the start.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ConfigError(f"{variable}: {path}: not a regular file", subject=variable)
+        # Opening a FIFO that nobody writes to would hang the start.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{variable}: {path}: not a regular file", subject=variable)
+        with path.open("rb") as file:
             raw = file.read(SECRET_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "not a path"

@@ -1,0 +1,77 @@
+from routeiq_appliance.config.ignored import ignored, instead, notes
+from routeiq_appliance.config.load import parse_config
+
+
+def test_what_is_acted_on_is_not_listed() -> None:
+    text = """
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/m, api_base: "http://h/v1", weight: 2, rpm: 3, tags: [x], top_k: 3, temperature: 1}
+    model_info: {id: one, mode: chat, input_cost_per_token: 1}
+router_settings: {routing_strategy: simple-shuffle, num_retries: 1, enable_tag_filtering: true}
+litellm_settings: {request_timeout: 5, drop_params: true}
+"""
+    assert ignored(parse_config(text, {})) == []
+
+
+def test_everything_accepted_and_not_acted_on_is_listed_once() -> None:  # L1
+    text = """
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/m, api_base: "http://h/v1", weight: 2, tags: [x], itpm: 3, input_cost_per_token: 1,
+                     cache_read_input_token_cost: 1, input_cost_per_audio_token: 3, cost_per_second: 3}
+    model_info: {input_cost_per_token: 2, input_cost_per_second: 4, supports_vision: true}
+  - model_name: a
+    litellm_params: {model: openai/m, api_base: "http://h/v1", weight: 2}
+router_settings:
+  routing_strategy_args: {ttl: 5}
+  redis_host: h
+  num_retries: 1
+  timeout: 4
+  model_group_alias: {b: {model: a, hidden: true}}
+litellm_settings: {callbacks: [otel], num_retries: 2, request_timeout: 5, cache: true}
+general_settings: {master_key: sk-planted, alerting: [slack]}
+environment_variables: {A: b}
+"""
+    assert ignored(parse_config(text, {})) == [
+        "model_list[].litellm_params.itpm",
+        "model_list[].litellm_params.cache_read_input_token_cost",
+        "model_list[].litellm_params.input_cost_per_audio_token",
+        "model_list[].model_info.input_cost_per_token",
+        "model_list[].model_info.input_cost_per_second",
+        "model_list[].litellm_params.weight",
+        "model_list[].litellm_params.tags",
+        "model_list[].model_info.supports_vision",
+        "router_settings.routing_strategy_args",
+        "router_settings.redis_host",
+        "router_settings.model_group_alias",
+        "litellm_settings.callbacks",
+        "litellm_settings.cache",
+        "litellm_settings.num_retries",
+        "litellm_settings.request_timeout",
+        "general_settings.master_key",
+        "general_settings.alerting",
+        "environment_variables.A",
+    ]
+    assert instead("general_settings.master_key") == "LITELLM_MASTER_KEY in the environment is used"
+    assert instead("litellm_settings.cache") is None
+
+
+def test_what_is_seldom_meant_is_noted() -> None:
+    text = """
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/m, api_base: "http://h/v1", top_k: 3}
+    model_info: {input_cost_per_token: 2}
+  - model_name: a
+    litellm_params: {model: openai/m, api_base: "http://h/v1", weight: 2}
+  - model_name: e
+    litellm_params: {model: openai/m, api_base: "http://h/v1"}
+    model_info: {input_cost_per_token: 2, mode: embedding}
+router_settings: {routing_strategy: weighted}
+"""
+    assert list(notes(parse_config(text, {}))) == [
+        "a-1: gets no calls: it has no weight, and others of its group do",
+        "model_list[0] (a): no output_cost_per_token: its answers count as free",
+        "model_list[0] (a): called through LiteLLM because of top_k; `extra_body` sends a name as it is",
+    ]
