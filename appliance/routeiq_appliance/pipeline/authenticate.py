@@ -27,20 +27,29 @@ from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.records import Holder
 from routeiq_appliance.state.shared.interface import Notice, SharedState
 
-__all__ = ["MASTER_KEY_ID", "Authenticator"]
+__all__ = ["MASTER_KEY_ID", "Authenticator", "Patience"]
 
 MASTER_KEY_ID = "master"
 
-_STALE_SECONDS = 3600.0
-"""How long a key works after the database was last heard of it."""
-_RETRY_SECONDS = 5.0
-"""Between two questions to a database that did not answer."""
-_REFRESH_SECONDS = 1.0
-"""How long a call waits for news of a key that it has old news of."""
-_LOOKUP_SECONDS = 5.0
-"""How long a call waits for a key never seen."""
 _UNKNOWN_ENTRIES = 1_000
 """Wrong keys remembered: apart from the others, so that a flood of them pushes out no key that works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How an outage of the database is met; seconds."""
+
+    stale: float = 3600.0
+    """How long a key works after the database was last heard of it."""
+    retry: float = 5.0
+    """Between two questions to a database that did not answer."""
+    refresh: float = 1.0
+    """How long a call waits for news of a key that it has old news of."""
+    lookup: float = 5.0
+    """How long a call waits for a key never seen."""
+
+
+_PATIENCE = Patience()
 
 
 @dataclass(slots=True)
@@ -53,6 +62,8 @@ class _Entry:
     """None: the key is not usable, and why is decided on each call."""
     good_until: float = 0.0
     """Until when `principal` is handed out without a further thought."""
+    until: float = 0.0
+    """Until when `principal` is right: Unix seconds."""
 
 
 class Authenticator:
@@ -66,6 +77,7 @@ class Authenticator:
         limits: Limits,
         *,
         shared: SharedState | None = None,
+        patience: Patience = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -75,6 +87,7 @@ class Authenticator:
         self._admin = Principal(MASTER_KEY_ID, is_admin=True)
         self._executor = executor
         self._limits = limits
+        self._patience = patience
         self._clock = clock
         self._wall = wall
         self._is_blocked: Callable[[str], bool] = shared.is_blocked if shared is not None else _nobody
@@ -122,20 +135,20 @@ class Authenticator:
             return entry
         if self._unknown.get(digest, 0.0) > now:
             return None
-        stale = entry if entry is not None and now < entry.read_at + _STALE_SECONDS else None
+        stale = entry if entry is not None and now < entry.read_at + self._patience.stale else None
         if self._away:
             if now < self._retry_at:
                 return self._go_on(stale)
             # This call asks; those that come meanwhile do not.
-            self._retry_at = now + _RETRY_SECONDS
+            self._retry_at = now + self._patience.retry
         flight = self._flights.get(digest) or self._take_off(key, digest)
-        seconds = _REFRESH_SECONDS if stale is not None else _LOOKUP_SECONDS
+        seconds = self._patience.refresh if stale is not None else self._patience.lookup
         try:
             # Shielded: others wait for the same flight, and late news are news.
             async with asyncio.timeout(seconds):
                 holder = await asyncio.shield(flight)
         except (StateError, TimeoutError):
-            self._away, self._retry_at = True, self._clock() + _RETRY_SECONDS
+            self._away, self._retry_at = True, self._clock() + self._patience.retry
             return self._go_on(stale)
         # Not from the cache: a notice may have emptied it while the query ran, and this call began before.
         return None if holder is None else self._entries.get(digest) or _Entry(holder, self._clock())
@@ -177,23 +190,24 @@ class Authenticator:
                 "the key store does not answer",
                 kind="server_error",
                 code="key_store_unavailable",
-                retry_after=int(_RETRY_SECONDS),
+                retry_after=int(self._patience.retry),
             )
         return stale
 
     def _principal(self, entry: _Entry) -> Principal:
         """Return the entry's principal, made anew when a period began; raises `CallError` 401."""
         now, wall = self._clock(), self._wall()
-        if entry.principal is not None and now < entry.good_until:
-            return entry.principal
-        require_usable(entry.holder, wall)
-        made = principal_of(entry.holder, wall)
+        principal = entry.principal
+        if principal is None or wall >= entry.until:
+            require_usable(entry.holder, wall)
+            made = principal_of(entry.holder, wall)
+            principal, entry.until = made.principal, made.until
         fresh = entry.read_at + self._limits.key_cache_seconds
         # Old news are good until the database is asked again.
-        until = fresh if now < fresh else min(self._retry_at, entry.read_at + _STALE_SECONDS)
-        entry.principal = made.principal
-        entry.good_until = min(until, now + (made.until - wall))
-        return made.principal
+        until = fresh if now < fresh else min(self._retry_at, entry.read_at + self._patience.stale)
+        entry.principal = principal
+        entry.good_until = min(until, now + (entry.until - wall))
+        return principal
 
     def _on_notice(self, notice: Notice) -> None:
         if notice.kind != "key":
