@@ -1,7 +1,4 @@
 import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,6 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from click.testing import CliRunner
+from tests.appliance.postgresql import running_postgresql
 
 from routeiq_appliance.cli.main import main
 from routeiq_appliance.errors import StateError
@@ -148,27 +146,9 @@ def test_admin_wait_changes_nothing_and_says_what_is_missing(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A real PostgreSQL on a Unix socket's neighbour port, as the user `postgres`."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs or os.getuid() != 0:
-        pytest.skip("needs apt's postgresql and root")
-    folder = Path("/tmp") / f"routeiq-test-pg-{os.getpid()}"  # short: a socket's path has a limit
-    folder.mkdir()
-    shutil.chown(folder, "postgres")
-    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    data, port = str(folder / "data"), "54329"
-    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    control = [*as_postgres, str(programs[-1] / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log")]
-    subprocess.run(
-        [*as_postgres, str(programs[-1] / "initdb"), "-D", data, "-A", "trust"],
-        check=True,
-        capture_output=True,
-    )
-    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True)
-    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
-    shutil.rmtree(folder)
+def postgresql() -> Iterator[str]:
+    with running_postgresql() as server:
+        yield server.new_database()
 
 
 @pytest.mark.e2e

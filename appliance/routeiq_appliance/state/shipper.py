@@ -28,6 +28,8 @@ __all__ = ["Pace", "Shipper"]
 
 _LOG = logging.getLogger(__name__)
 _REFUSED = "refused.jsonl"
+# At the deadline an attempt may be under way; a database that hangs for longer is left to the process's end.
+_LAST_ATTEMPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Shipper:
         self._hurry.set()
         self._wake.set()
         if self._thread.ident is not None:
-            self._thread.join(seconds)
+            self._thread.join(seconds + _LAST_ATTEMPT_SECONDS)
         if self._thread.is_alive():
             return False
         self._release(delete=False)

@@ -107,8 +107,8 @@ def spend_totals(
 
 def _day(dialect: str) -> sa.ColumnElement[Any]:
     if dialect == "postgresql":
-        return sa.func.to_char(calls.c.started_at.op("AT TIME ZONE")("UTC"), "YYYY-MM-DD")
-    return sa.func.strftime("%Y-%m-%d", calls.c.started_at)
+        return sa.literal_column("to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')", sa.String())
+    return sa.func.substr(calls.c.started_at, 1, 10, type_=sa.String())
 
 
 def _chosen(**values: str | None) -> list[sa.ColumnElement[bool]]:

@@ -1,0 +1,78 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.appliance.ledger_rows import make_row
+from tests.appliance.postgresql import PostgreSQL, running_postgresql
+
+from routeiq_appliance.state.database import database_url, open_engine
+from routeiq_appliance.state.migrate import migrate
+from routeiq_appliance.state.posting import open_poster
+from routeiq_appliance.state.spend import Total, load_spend, spend_logs, spend_totals
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSQL]:
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
+    made = open_engine(database_url(url, tmp_path / "data"))
+    migrate(made)
+    rows = [
+        make_row(number, started_at=f"2026-11-{20 + number // 4:02}T0{number}:00:00.000000+00:00",
+                 key_id=f"k{number % 2}", user_id="u" if number == 3 else None,
+                 cost=None if number == 5 else number * 10**15, group="large" if number == 6 else "small",
+                 charges=[[f"key:k{number % 2}", 0], ["team:t1", number // 4]])
+        for number in range(1, 7)
+    ]  # fmt: skip
+    open_poster(made).post(rows)
+    yield made
+    made.dispose()
+
+
+def at(day: int, hour: int = 0) -> datetime:
+    return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+
+def numbers(rows: list[object]) -> list[int]:
+    return [int(row["id"], 16) for row in rows]  # type: ignore[index]
+
+
+def test_spend_is_loaded_for_the_pairs_that_are_asked_for(engine: sa.Engine) -> None:  # H11
+    pairs = [("key:k0", 0), ("team:t1", 0), ("team:t1", 1), ("team:t1", 2), ("key:none", 0), ("key:k0", 0)]
+    assert load_spend(engine, pairs) == {
+        ("key:k0", 0): 12 * 10**15, ("team:t1", 0): 6 * 10**15, ("team:t1", 1): 10 * 10**15,
+    }  # fmt: skip
+    assert load_spend(engine, []) == {}
+
+
+def test_calls_are_listed_newest_first_and_filtered(engine: sa.Engine) -> None:
+    assert numbers([*spend_logs(engine)]) == [6, 5, 4, 3, 2, 1]
+    assert numbers([*spend_logs(engine, limit=2, offset=1)]) == [5, 4]
+    assert numbers([*spend_logs(engine, key_id="k0")]) == [6, 4, 2]
+    assert numbers([*spend_logs(engine, user_id="u", team_id="t1")]) == [3]
+    assert numbers([*spend_logs(engine, team_id="other")]) == []
+    assert numbers([*spend_logs(engine, request_id=f"{5:032x}")]) == [5]
+    assert numbers([*spend_logs(engine, start=at(20, 2), end=at(21, 5))]) == [4, 3, 2]
+
+
+def test_totals_name_the_calls_that_have_no_price(engine: sa.Engine) -> None:
+    assert spend_totals(engine, per="day") == [
+        Total("2026-11-20", 3, 0, 9, 6, 6 * 10**15),
+        Total("2026-11-21", 3, 1, 9, 6, 10 * 10**15),
+    ]
+    assert spend_totals(engine, per="group", key_id="k0") == [
+        Total("large", 1, 0, 3, 2, 6 * 10**15),
+        Total("small", 2, 0, 6, 4, 6 * 10**15),
+    ]
+    assert [(total.name, total.calls) for total in spend_totals(engine, per="user_id")] == [
+        (None, 5),
+        ("u", 1),
+    ]
+    assert spend_totals(engine, per="key_id", start=at(22)) == []
