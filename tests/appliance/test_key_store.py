@@ -1,12 +1,16 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
-from routeiq_appliance.errors import StateError
+from routeiq_appliance.errors import CallError, StateError
+from routeiq_appliance.limits import DEFAULT_LIMITS
+from routeiq_appliance.pipeline.authenticate import Authenticator, Patience
 from routeiq_appliance.state.access import TakenError
 from routeiq_appliance.state.database import database_url, open_engine
 from routeiq_appliance.state.keys import KeyStore
@@ -29,9 +33,16 @@ TEAM = TeamRecord("t", "Team", ("small",), {"a": [1, None]}, NOW, ALLOWANCE)
 USER = UserRecord("u", None, {}, NOW, replace(ALLOWANCE, max_budget=0, blocked=False))
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    made = open_engine(database_url(None, tmp_path / "data"))
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSQL]:
+    with running_postgresql("pg-keys") as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
+    made = open_engine(database_url(url, tmp_path / "data"))
     migrate(made)
     yield made
     made.dispose()
@@ -113,3 +124,35 @@ def test_a_database_that_does_not_answer_is_one_error_without_its_address(tmp_pa
     ):
         with pytest.raises(StateError, match="^the key store does not answer$"):
             work()
+
+
+@pytest.mark.e2e
+async def test_seen_keys_outlive_postgresql_and_new_ones_come_with_it(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:  # C15
+    engine = open_engine(database_url(postgresql.new_database(), tmp_path))
+    migrate(engine)
+    store = KeyStore(engine, b"p" * 32)
+    seen, record = store.create(now=NOW)
+    unseen, other = store.create(now=NOW)
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        authenticator = Authenticator(
+            store,
+            "sk-master-key",
+            executor,
+            replace(DEFAULT_LIMITS, key_cache_seconds=0.0),
+            patience=Patience(retry=0.0, refresh=30.0, lookup=30.0),
+        )
+        assert (await authenticator.authenticate(seen)).key_id == record.id
+        postgresql.stop()
+        for _ in range(3):
+            assert (await authenticator.authenticate(seen)).key_id == record.id
+            with pytest.raises(CallError, match="the key store does not answer") as caught:
+                await authenticator.authenticate(unseen)
+            assert caught.value.status == 503
+        postgresql.start()
+        assert (await authenticator.authenticate(unseen)).key_id == other.id
+        store.update(record.id, {"blocked": True}, now=NOW)
+        with pytest.raises(CallError, match="the API key is blocked"):
+            await authenticator.authenticate(seen)
+    engine.dispose()

@@ -1,6 +1,6 @@
 """The management application alone: over real stores in SQLite, with a shared state that only keeps what it is told."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.api.management import build_management
 from routeiq_appliance.pipeline.types import Principal
@@ -87,9 +88,17 @@ class Managed:
         return str(row["id"])
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with running_postgresql("pg-management") as server:
+        yield server
+
+
 @pytest.fixture
-async def managed(tmp_path: Path) -> AsyncGenerator[Managed, None]:
-    engine = open_engine(database_url(None, tmp_path / "data"))
+async def managed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Managed, None]:
+    wanted = getattr(request, "param", "sqlite")
+    url = request.getfixturevalue("postgresql").new_database() if wanted == "postgresql" else None
+    engine = open_engine(database_url(url, tmp_path / "data"))
     migrate(engine)
     shared = TellingState()
     keys = KeyStore(engine, b"p" * 32)

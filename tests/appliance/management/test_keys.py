@@ -10,6 +10,10 @@ from routeiq_appliance.api.management import NOT_ENFORCED
 from routeiq_appliance.money import PICO
 from routeiq_appliance.pipeline.types import Principal
 
+BOTH = pytest.mark.parametrize(
+    "managed", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)], indirect=True
+)
+
 LIMITED = {
     "key_alias": "batch",
     "models": ["small", "large", "small"],
@@ -28,6 +32,7 @@ LIMITED = {
 }
 
 
+@BOTH
 async def test_a_key_keeps_every_limit_that_it_was_given(managed: Any) -> None:  # C6, C7
     made = await managed.made("/key/generate", **LIMITED)
     holder = managed.keys.find(made["key"])
@@ -64,6 +69,7 @@ async def test_a_key_keeps_every_limit_that_it_was_given(managed: Any) -> None: 
     assert made["expires"] == "2027-02-19T08:00:00.250000Z"
 
 
+@BOTH
 async def test_info_shows_spend_of_the_current_period_by_key_and_by_id(managed: Any) -> None:
     made = await managed.made("/key/generate", max_budget=1, budget_duration="1d")
     began = int(managed.now.timestamp())
@@ -298,6 +304,7 @@ _JSON = st.recursive(
 )
 
 
+@BOTH
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(body=st.dictionaries(st.sampled_from(sorted({*LIMITED, "blocked", "spend", "x"})), _JSON, max_size=4))
 async def test_any_body_is_a_key_or_a_400_that_names_a_field(managed: Any, body: dict[str, Any]) -> None:

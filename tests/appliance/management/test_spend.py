@@ -7,6 +7,9 @@ from routeiq_appliance.api.management.answers import to_json
 from routeiq_appliance.api.management.spend import SpendRow
 
 
+@pytest.mark.parametrize(
+    "managed", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)], indirect=True
+)
 async def test_one_row_per_call_in_litellms_names(managed: Any) -> None:
     identity = managed.called(1, team_id="t", user_id="u", trace_id="f" * 32)
     answer = await managed.get("/spend/logs")
