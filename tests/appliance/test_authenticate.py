@@ -244,6 +244,7 @@ async def test_seen_keys_work_for_an_hour_without_a_database(bench: Bench) -> No
     bench.passed = 11
     assert (await bench.ask()).key_id == "k1"
     assert bench.store.asked == ["sk-one"] * 2
+    assert bench.authenticator.away
     # Until the next question the cache answers at full speed, and nobody else asks.
     bench.passed = 15.9
     assert bench.authenticator.cached("sk-one") is not None
@@ -287,6 +288,7 @@ async def test_the_database_that_comes_back_is_noticed_by_one_call(bench: Bench)
     assert (await bench.ask()).key_id == "k1"
     bench.passed = 17
     assert await bench.refused() == (401, "key_blocked")
+    assert not bench.authenticator.away
     assert await bench.refused("sk-two") == (401, "invalid_api_key")
 
 

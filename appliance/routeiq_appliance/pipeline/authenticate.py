@@ -95,7 +95,8 @@ class Authenticator:
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._flights: dict[bytes, asyncio.Future[Holder | None]] = {}
         self._evictions = 0
-        self._away = False
+        self.away = False
+        """Whether the database did not answer when it was last asked."""
         self._retry_at = 0.0
         if shared is not None:
             shared.subscribe(self._on_notice)
@@ -136,7 +137,7 @@ class Authenticator:
         if self._unknown.get(digest, 0.0) > now:
             return None
         stale = entry if entry is not None and now < entry.read_at + self._patience.stale else None
-        if self._away:
+        if self.away:
             if now < self._retry_at:
                 return self._go_on(stale)
             # This call asks; those that come meanwhile do not.
@@ -148,7 +149,7 @@ class Authenticator:
             async with asyncio.timeout(seconds):
                 holder = await asyncio.shield(flight)
         except (StateError, TimeoutError):
-            self._away, self._retry_at = True, self._clock() + self._patience.retry
+            self.away, self._retry_at = True, self._clock() + self._patience.retry
             return self._go_on(stale)
         # Not from the cache: a notice may have emptied it while the query ran, and this call began before.
         return None if holder is None else self._entries.get(digest) or _Entry(holder, self._clock())
@@ -162,7 +163,7 @@ class Authenticator:
             self._flights.pop(digest, None)
             if done.cancelled() or done.exception() is not None:
                 return
-            self._away = False
+            self.away = False
             # What was read before a notice came may be what the notice is about.
             if evictions == self._evictions:
                 self._remember(digest, done.result())
