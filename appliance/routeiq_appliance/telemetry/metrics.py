@@ -19,6 +19,7 @@ from routeiq_appliance.errors import ApplianceError
 from routeiq_appliance.pipeline.types import Attempt
 from routeiq_appliance.telemetry.exposition import serve_metrics
 from routeiq_appliance.telemetry.families import Families
+from routeiq_appliance.telemetry.spans import ANSWERED, ROUTES
 
 __all__ = ["Backend", "BreakerState", "Combine", "Metrics", "serve_metrics"]
 
@@ -27,7 +28,6 @@ Combine = Literal["sum", "max", "min"]
 Backend = Literal["postgres", "redis"]
 BreakerState = Literal["closed", "open", "half_open"]
 
-_ROUTES = {"chat": "/v1/chat/completions", "text": "/v1/completions", "embedding": "/v1/embeddings"}
 _STATES: tuple[BreakerState, ...] = ("closed", "open", "half_open")
 _MODES: dict[Combine, Literal["livesum", "livemax", "livemin"]] = {
     "sum": "livesum",
@@ -35,7 +35,6 @@ _MODES: dict[Combine, Literal["livesum", "livemax", "livemin"]] = {
     "min": "livemin",
 }
 _MAX_OUTCOMES = 100
-_ANSWERED = "answered"
 
 
 class Metrics:
@@ -169,7 +168,7 @@ class Metrics:
         if found is None:
             found = self._choices[key] = (
                 self._families.decisions.labels(strategy, model).observe,
-                self._families.usage.labels(strategy, "failed" if failed else _ANSWERED).inc,
+                self._families.usage.labels(strategy, "failed" if failed else ANSWERED).inc,
             )
         found[0](seconds)
         found[1]()
@@ -179,7 +178,7 @@ class Metrics:
         first = attempts[0].deployment.group
         before = first
         for number, attempt in enumerate(attempts):
-            deployment, answered = attempt.deployment, attempt.outcome == _ANSWERED
+            deployment, answered = attempt.deployment, attempt.outcome == ANSWERED
             labels = (deployment.group, deployment.id, deployment.provider)
             key = (deployment.id, attempt.outcome)
             found = self._tries.get(key)
@@ -245,7 +244,7 @@ class _CallChildren:
             provider or "none",
             team or "none",
         )
-        route = _ROUTES.get(kind, "/")
+        route = ROUTES.get(kind, "/")
         self.count = families.requests.labels(route, model, provider, team, str(status)).inc
         self.seconds = families.latency.labels(model, provider).observe
         self.first_token = families.first_token.labels(model, provider).observe

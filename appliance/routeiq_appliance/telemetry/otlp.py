@@ -29,20 +29,23 @@ __all__ = ["OtlpExporter"]
 _LOG = logging.getLogger(__name__)
 _TIMEOUT = 5.0
 _PATIENCE = 15.0
-_FIRST_DELAY = 1.0
 _AGAIN = frozenset({429, 502, 503, 504})
 _ANSWER_BYTES = 64 << 10
 _SAY_EVERY = 60.0
 
 
 class OtlpExporter(SpanExporter):
-    """`certificate`: a CA file beside the system's, for https. Raises `ConfigError` when it cannot be read."""
+    """`certificate`: a CA file beside the system's, for https; raises `ConfigError` when it cannot be read.
+
+    `delay`: seconds before the second attempt, doubled for each further one.
+    """
 
     def __init__(
         self,
         target: Target,
         *,
         certificate: Path | None = None,
+        delay: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sent = 0
@@ -57,6 +60,7 @@ class OtlpExporter(SpanExporter):
             "content-encoding": "gzip",
             "user-agent": "routeiq-gateway",
         }
+        self._delay = delay
         self._clock = clock
         self._connection: http.client.HTTPConnection | None = None
         self._ending = threading.Event()
@@ -98,7 +102,7 @@ class OtlpExporter(SpanExporter):
     def _send(self, body: bytes) -> str | None:
         """Return None when the collector took it, else why not."""
         until = self._clock() + _PATIENCE
-        delay = _FIRST_DELAY
+        delay = self._delay
         while True:
             fault, again = self._attempt(body)
             if fault is None or not again or self._clock() + delay > until or self._ending.wait(delay):

@@ -34,7 +34,10 @@ def make_sampler(name: str, argument: str) -> Sampler:
             hint="one of " + ", ".join([*_PLAIN, *_RATIO]),
         )
     try:
-        return _RATIO[name](float(argument or "1"))
+        ratio = float(argument or "1")
+        if not 0 <= ratio <= 1:  # nan is neither
+            raise ValueError
+        return _RATIO[name](ratio)
     except ValueError:
         raise ConfigError(
             f"OTEL_TRACES_SAMPLER_ARG: {argument[:32]!r} is not a number from 0 to 1",

@@ -9,14 +9,15 @@ from typing import Any
 
 from routeiq_appliance.pipeline.types import Decision, Deployment
 
-__all__ = ["ANSWERED", "ATTEMPT", "DECISION", "REQUEST", "attempt", "decision", "request"]
+__all__ = ["ANSWERED", "ATTEMPT", "DECISION", "REQUEST", "ROUTES", "attempt", "decision", "request"]
 
 REQUEST = "gateway.request"
 DECISION = "routeiq.routing.decision"
 ATTEMPT = "litellm.completion"
 
 ANSWERED = "answered"
-_ROUTES = {"chat": "/v1/chat/completions", "text": "/v1/completions", "embedding": "/v1/embeddings"}
+ROUTES = {"chat": "/v1/chat/completions", "text": "/v1/completions", "embedding": "/v1/embeddings"}
+"""The path of each kind of call in OpenAI's dialect."""
 _OPERATIONS = {"chat": "chat", "text": "text_completion", "embedding": "embeddings"}
 # OpenTelemetry's names of providers, where they differ from LiteLLM's.
 _PROVIDERS = {
@@ -93,7 +94,7 @@ def request(row: Mapping[str, Any], call_id: str, route: str, *, retries: int) -
     """Return the attributes of `gateway.request`. Cost is in dollars; unpriced calls have none."""
     found: dict[str, Any] = {
         "http.request.method": "POST",
-        "http.route": route or _ROUTES.get(row["kind"], "/"),
+        "http.route": route or ROUTES.get(row["kind"], "/"),
         "http.response.status_code": row["status"],
         "routeiq.call.id": call_id,
         "routeiq.key.id": row["key_id"],
