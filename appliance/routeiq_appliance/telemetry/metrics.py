@@ -130,7 +130,10 @@ class Metrics:
         self.watch(f"{backend}_up", "1 while the backend answers", up, combine="min")
 
     def breaker(self, name: str, state: BreakerState) -> None:
-        """Show the state of a deployment's breaker (K4); `name` is the deployment's id."""
+        """Show the state of a deployment's breaker (K4); `name` is the deployment's id.
+
+        Workers that disagree show both states.
+        """
         gauge = self._gauge(
             "routeiq_circuit_breaker_state", "1 for the state a breaker is in", ("name", "state"), "max"
         )
