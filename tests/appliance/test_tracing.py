@@ -1,14 +1,20 @@
 import gzip
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -37,6 +43,7 @@ class Collector(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Receive)
         self.requests: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
         self.answers: list[int] = []
+        self.closes = False
 
     @property
     def url(self) -> str:
@@ -66,6 +73,7 @@ class _Receive(BaseHTTPRequestHandler):
             self.send_header("location", f"{self.server.url}/elsewhere")
         self.send_header("content-length", "0")
         self.end_headers()
+        self.close_connection = self.server.closes
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -307,6 +315,56 @@ def test_a_batch_is_sent_again_while_the_collector_asks_for_patience(collector: 
     tracer._processor.force_flush()
     assert (len(collector.requests), exporter.sent, exporter.lost) == (4, 3, 3)
     tracer.close(10)
+
+
+def test_a_connection_that_the_collector_closed_meanwhile_costs_nothing(collector: Collector) -> None:
+    collector.closes = True  # after the answer, without a word
+    exporter = OtlpExporter(_target(collector.url), delay=3600)
+    tracer = OtelTracer(exporter, make_sampler("always_on", ""), service="s", worker_id=1)
+    for _ in range(3):
+        _run(tracer, {})
+        tracer._processor.force_flush()
+    assert (exporter.sent, exporter.lost) == (9, 0)
+    tracer.close(10)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_collector_behind_tls_is_trusted_by_the_sites_own_certificate(
+    collector: Collector, tmp_path: Path, trusted: bool
+) -> None:
+    certificate = _certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    collector.socket = context.wrap_socket(collector.socket, server_side=True)
+    collector.handle_error = lambda *_: None  # type: ignore[method-assign]
+    url = collector.url.replace("http:", "https:")
+    tracer = make_tracer(_target(url), service="s", worker_id=1, certificate=certificate if trusted else None)
+    _run(tracer, {})
+    tracer.close(10)
+    assert tracer.unsent == (0 if trusted else 3)
+
+
+def _certificate(folder: Path) -> Path:
+    """A key and its self-signed certificate for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "collector")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "collector.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
 
 
 def test_neither_a_proxy_nor_a_redirect_nor_the_environment_is_followed(
