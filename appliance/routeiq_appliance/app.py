@@ -6,51 +6,68 @@ Order of a start: switches, guard, canaries, database, then the slow parts side 
 thread, verification and loading of the artifact in another). Nothing listens before all of it is done.
 """
 
+import asyncio
 import logging
 import os
-import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
 
-from routeiq_appliance.api.server import Access, Lifespan, Route, Server
-from routeiq_appliance.config.deployments import deployments_of
+from routeiq_appliance.api.console import ConsoleRoutes
+from routeiq_appliance.api.health import HealthRoutes
+from routeiq_appliance.api.lazy import LazyManagement
+from routeiq_appliance.api.openai import OpenAIRoutes
+from routeiq_appliance.api.routes import routes_of
+from routeiq_appliance.api.server import ASGI, Lifespan, Server
+from routeiq_appliance.config.deployments import deployments_of, needs_litellm, unpriced
 from routeiq_appliance.config.models import GatewayConfig
-from routeiq_appliance.egress.canaries import require_silence, try_canaries
-from routeiq_appliance.egress.destinations import (
-    Destination,
-    Destinations,
-    destination_of_url,
-    parse_destination,
-)
+from routeiq_appliance.config.policy import CallPolicy, call_policy
 from routeiq_appliance.egress.guard import Guard
-from routeiq_appliance.errors import ConfigError
+from routeiq_appliance.lifetime import Lifetime
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
+from routeiq_appliance.pipeline.admit import Estimator, Room
+from routeiq_appliance.pipeline.attempt import Watchers
 from routeiq_appliance.pipeline.authenticate import Authenticator
-from routeiq_appliance.pipeline.route import Route as RouteStep
+from routeiq_appliance.pipeline.call import Caller
+from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.run import Pipeline
 from routeiq_appliance.pipeline.types import Deployment
-from routeiq_appliance.routing.interface import RoutingStrategy
-from routeiq_appliance.routing.simple import DeclaredOrder, RoundRobin
-from routeiq_appliance.settings import Settings, Strategy
-from routeiq_appliance.state.database import database_url, describe, open_engine
+from routeiq_appliance.routing.balance import make_balancer
+from routeiq_appliance.routing.board import Board
+from routeiq_appliance.routing.breaker import Health, State
+from routeiq_appliance.routing.load import candidates_of, load_strategies, strategy_names
+from routeiq_appliance.routing.precedence import Strategies
+from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.ledger import Ledger
-from routeiq_appliance.state.migrate import migrate
-from routeiq_appliance.state.pepper import ensure_pepper
-from routeiq_appliance.state.schema import require_schema
+from routeiq_appliance.state.opening import open_state
+from routeiq_appliance.state.shared.interface import Notice, SharedState
+from routeiq_appliance.state.shared.memory import MemoryState
 from routeiq_appliance.state.spend import load_spend, spend_logs
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
-from routeiq_appliance.telemetry.metrics import Metrics, serve_metrics
+from routeiq_appliance.telemetry.logs import CallLog
+from routeiq_appliance.telemetry.metrics import BreakerState, Metrics, serve_metrics
+from routeiq_appliance.telemetry.target import read_target
+from routeiq_appliance.telemetry.tracing import Tracer, make_tracer
+from routeiq_appliance.upstreams.both import open_upstreams
 from routeiq_appliance.upstreams.interface import Upstream
 
-__all__ = ["Gateway", "arm_egress", "build_gateway", "deployments_of", "open_state", "secrets_of"]
+__all__ = ["Gateway", "build_gateway"]
 
 _LOG = logging.getLogger(__name__)
+_STATE_THREADS = 4
+_SHOWN: Mapping[State, BreakerState] = {
+    State.CLOSED: "closed",
+    State.OPEN: "open",
+    State.HALF_OPEN: "half_open",
+}
+_LEASE_GRACE_SECONDS = 60.0
+"""How much longer than its deadline a call keeps its reservations, if its worker dies."""
 
 
 @dataclass(frozen=True)
@@ -62,228 +79,196 @@ class Gateway:
     metrics: Metrics
 
 
-def secrets_of(settings: Settings, config: GatewayConfig) -> list[str]:
-    """Return what must never be seen in a log."""
-    held = [settings.master_key, settings.pepper, settings.database_url]
-    secrets = [item.get_secret_value() for item in held if item is not None]
-    if settings.database_url is not None:
-        password = database_url(settings.database_url.get_secret_value(), settings.data_dir).password
-        secrets.append(str(password or ""))
-    secrets += [entry.litellm_params.api_key or "" for entry in config.model_list]
-    # A secret of a few characters would cut words out of every line.
-    return [secret for secret in secrets if len(secret) >= 6]
-
-
-def arm_egress(settings: Settings, config: GatewayConfig, *, limits: Limits = DEFAULT_LIMITS) -> Guard:
-    """Return the guard over the configured destinations; while sealed, first prove that the outside is silent.
-
-    Raises `EgressError` when a canary answers. The caller decides whether the guard watches the whole process.
-    """
-    destinations: set[Destination] = {
-        deployment.destination
-        for group in deployments_of(config).values()
-        for deployment in group
-        if deployment.destination is not None
-    }
-    if settings.database_url is not None:
-        destinations.add(destination_of_url(settings.database_url.get_secret_value()))
-    sealed = config.routeiq.egress == "sealed"
-    if sealed:
-        report = try_canaries(
-            [parse_destination(item) for item in config.routeiq.canaries], seconds=limits.canary_seconds
-        )
-        require_silence(report)
-        silent = [str(item) for item in report.tried]
-        _LOG.info("egress sealed", extra={"canaries_silent": silent, "seconds": round(report.seconds, 3)})
-    else:
-        _LOG.warning("egress OPEN: the configuration does not seal this gateway")
-    _LOG.info("egress destinations", extra={"destinations": sorted(str(item) for item in destinations)})
-    return Guard(Destinations(destinations), sealed=sealed)
-
-
-def open_state(settings: Settings) -> tuple[sa.Engine, bytes]:
-    """Open the database, at this release's schema, and the pepper; raises `StateError` or `ConfigError`."""
-    secret = settings.database_url.get_secret_value() if settings.database_url else None
-    pepper = settings.pepper.get_secret_value().encode() if settings.pepper else None
-    if secret is not None and pepper is None:
-        raise ConfigError(
-            "ROUTEIQ_PEPPER: required with DATABASE_URL, not set",
-            subject="ROUTEIQ_PEPPER",
-            hint="make one once, for all replicas: `openssl rand -hex 32`",
-        )
-    url = database_url(secret, settings.data_dir)
-    engine = open_engine(url)
-    if secret is None:
-        migrate(engine)
-    else:
-        require_schema(engine)
-    _LOG.info("database", extra={"database": describe(url)})
-    return engine, pepper or ensure_pepper(settings.data_dir)
-
-
 def build_gateway(
     settings: Settings,
     config: GatewayConfig,
     guard: Guard,
+    log: CallLog,
     *,
+    worker_id: str,
+    workers: int = 1,
     make_upstream: Callable[[], Upstream] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Gateway:
-    """Compose a gateway; raises `RouteIQError` for whatever keeps it from serving."""
-    # Imported here: FastAPI takes 0.4 s that `routeiq admin migrate` does not need.
-    from routeiq_appliance.api.management import build_management  # noqa: PLC0415
-    from routeiq_appliance.api.server import current_request_id  # noqa: PLC0415
-
+    """Compose a worker; raises `RouteIQError` for whatever keeps it from serving."""
     engine, pepper = open_state(settings)
     groups = deployments_of(config)
+    policy = call_policy(config)
+    board, metrics = Board(), Metrics(workers=workers)
+    make_upstream = make_upstream or partial(open_upstreams, limits, litellm=needs_litellm(config))
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="start") as starter:
-        loading = starter.submit(_strategy, settings, config)
-        upstream = (make_upstream or (lambda: _litellm(limits)))()
-        strategy = loading.result()
+        loading = starter.submit(load_strategies, settings, config, groups, board)
+        upstream = make_upstream()
+        strategies = loading.result()
+    executor = ThreadPoolExecutor(max_workers=_STATE_THREADS, thread_name_prefix="state")
+    shared = _shared_state(settings, engine, executor, worker_id)
+    health = _health(settings, policy, groups, shared, metrics)
+    ledger = Ledger(engine, settings.data_dir / "journal", worker_id=worker_id)
+    tracer = _tracer(settings)
     store = KeyStore(engine, pepper)
-    metrics = Metrics()
-    ledger = Ledger(engine, settings.data_dir / "journal", worker_id=f"{socket.gethostname()}-{os.getpid()}")
-    executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="state")
-    authenticator = Authenticator(store, settings.master_key.get_secret_value(), executor, limits)
-    pipeline = Pipeline(RouteStep(groups, _candidates(config, groups), strategy), upstream, ledger, metrics)
-    metrics.watch("gateway_egress_refused", "Dials outside the configuration", lambda: guard.total)
-    metrics.watch("gateway_egress_sealed", "1 while sealed", lambda: int(guard.sealed))
-    metrics.watch("gateway_ledger_waiting", "Rows the database has not taken yet", lambda: ledger.waiting)
-    running = _Running(settings, config, upstream, ledger, engine, metrics, executor)
-    server = Server(
-        _routes(settings, config, pipeline, guard, running, limits),
-        build_management(
-            keys=store,
-            teams=TeamStore(engine),
-            users=UserStore(engine),
-            shared=None,
-            executor=executor,
-            groups=frozenset(groups),
-            request_id=current_request_id,
-            load_spend=partial(load_spend, engine),
-            spend_logs=partial(spend_logs, engine),
-            flush=ledger.flush,
-            principal=lambda: None,
-        ),
-        authenticator,
-        metrics,
-        Lifespan(running.start, running.stop),
-        management_body=limits.management_body_bytes,
+    authenticator = Authenticator(
+        store, settings.master_key.get_secret_value(), executor, limits, shared=shared
     )
-    _LOG.info("routing", extra={"strategy": strategy.name, "candidates": list(pipeline.route.candidates),
-                                "model_map": config.routeiq.auto.model_map})  # fmt: skip
-    return Gateway(server, pipeline, metrics)
-
-
-class _Running:
-    """What lives as long as the server: the ledger's writer, the metrics port, connections."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        config: GatewayConfig,
-        upstream: Upstream,
-        ledger: Ledger,
-        engine: sa.Engine,
-        metrics: Metrics,
-        executor: ThreadPoolExecutor,
-    ) -> None:
-        self.ready = False
-        self._settings = settings
-        self._config = config
-        self._upstream = upstream
-        self._ledger = ledger
-        self._engine = engine
-        self._metrics = metrics
-        self._executor = executor
-        self._stop_metrics: Callable[[], None] | None = None
-
-    async def start(self) -> None:
-        if self._settings.metrics_port:
-            self._stop_metrics = serve_metrics(
-                self._metrics, self._settings.metrics_host, self._settings.metrics_port
-            )
-        self._ledger.start()
-        self.ready = True
-        _LOG.info("ready", extra={"egress": self._config.routeiq.egress})
-
-    async def stop(self) -> None:
-        self.ready = False
-        await self._upstream.close()
-        self._ledger.close(seconds=5)
-        self._executor.shutdown()
-        self._engine.dispose()
-        if self._stop_metrics is not None:
-            self._stop_metrics()
-
-
-def _routes(
-    settings: Settings,
-    config: GatewayConfig,
-    pipeline: Pipeline,
-    guard: Guard,
-    running: _Running,
-    limits: Limits,
-) -> list[Route]:
-    from routeiq_appliance.api.console import ConsoleRoutes  # noqa: PLC0415
-    from routeiq_appliance.api.health import HealthRoutes  # noqa: PLC0415
-    from routeiq_appliance.api.openai import OpenAIRoutes  # noqa: PLC0415
-
+    candidates = candidates_of(config, groups)
+    configured, environment = strategy_names(settings, config)
+    route = Route(
+        groups,
+        candidates,
+        Strategies(strategies, config=configured, environment=environment),
+        make_balancer(policy.balancing, board=board),
+        aliases=policy.aliases,
+        tags=policy.tag_filtering,
+    )
+    total = config.routeiq.deadlines.total
+    pipeline = Pipeline(
+        route,
+        Caller(upstream, route, policy, Watchers(health, board, shared), total_seconds=total),
+        shared,
+        ledger,
+        Estimator(
+            groups,
+            candidates,
+            output_tokens=config.routeiq.limits.estimate_output_tokens,
+            lease_seconds=total + _LEASE_GRACE_SECONDS,
+        ),
+        metrics,
+        tracer,
+        log,
+        Room(settings.max_concurrent_requests),
+        affinity_seconds=config.routeiq.affinity_seconds,
+    )
+    port = partial(serve_metrics, metrics, settings.metrics_host, settings.metrics_port)
+    lifetime = Lifetime(
+        upstream, shared, ledger, engine, metrics, tracer, executor,
+        serve_metrics=port if workers == 1 and settings.metrics_port else None, egress=config.routeiq.egress,
+    )  # fmt: skip
+    _watch(metrics, guard, ledger, shared, authenticator)
     openai = OpenAIRoutes(
         pipeline,
         max_body=settings.max_body_bytes,
         extra_names=frozenset(config.routeiq.extra_params),
+        keep_alive_seconds=config.routeiq.keep_alive_seconds,
         limits=limits,
     )
-    health = HealthRoutes(ready=lambda: running.ready, egress=lambda: (config.routeiq.egress, guard.total))
-    console = ConsoleRoutes(settings.console_path)
-    routes = [
-        Route("/_health/live", ("GET",), Access.OPEN, health.live),
-        Route("/health/liveliness", ("GET",), Access.OPEN, health.live),
-        Route("/health/liveness", ("GET",), Access.OPEN, health.live),
-        Route("/health/readiness", ("GET",), Access.OPEN, health.readiness),
-        Route("/ui/", ("GET",), Access.BROWSER, console.serve),
-    ]
-    # LiteLLM's proxy answers with and without the version.
-    for prefix in ("/v1", ""):
-        routes += [
-            Route(f"{prefix}/chat/completions", ("POST",), Access.KEY, openai.chat),
-            Route(f"{prefix}/completions", ("POST",), Access.KEY, openai.completions),
-            Route(f"{prefix}/embeddings", ("POST",), Access.KEY, openai.embeddings),
-            Route(f"{prefix}/models", ("GET",), Access.KEY, openai.models),
-        ]
-    return routes
-
-
-def _candidates(config: GatewayConfig, groups: dict[str, list[Deployment]]) -> list[str]:
-    auto = config.routeiq.auto
-    chat = [
-        group for group, members in groups.items() if any(member.mode != "embedding" for member in members)
-    ]
-    if auto.candidates is not None:
-        return auto.candidates
-    return [group for group in chat if group in auto.model_map] if auto.artifact else chat
-
-
-def _strategy(settings: Settings, config: GatewayConfig) -> RoutingStrategy:
-    wanted: Strategy = settings.strategy
-    if wanted == "auto":
-        wanted = "ml" if config.routeiq.auto.artifact else "declared-order"
-    if wanted == "round-robin":
-        return RoundRobin()
-    if wanted == "declared-order":
-        return DeclaredOrder()
-    from routeiq_appliance.routing.artifact import load_router  # noqa: PLC0415 - onnxruntime, numpy
-    from routeiq_appliance.routing.learned import Learned  # noqa: PLC0415
-
-    auto = config.routeiq.auto
-    router = load_router(
-        auto, models_path=settings.models_path, trust_key=settings.trust_key, bundle_json=settings.bundle_json
+    probes = HealthRoutes(
+        ready=lambda: lifetime.ready, egress=lambda: (config.routeiq.egress, guard.total),
+        degraded=lambda: {"redis": shared.degraded, "postgresql": authenticator.away},
+    )  # fmt: skip
+    known = frozenset(groups) | frozenset(policy.aliases)
+    management = LazyManagement(
+        partial(_management, engine, store, shared, executor, known, frozenset(strategies), ledger)
     )
-    return Learned(router, auto.model_map, cost_weight=auto.cost_weight)
+    server = Server(
+        routes_of(openai, probes, ConsoleRoutes(settings.console_path)),
+        management,
+        authenticator,
+        metrics,
+        Lifespan(lifetime.start, lifetime.stop),
+        management_body=limits.management_body_bytes,
+    )
+    _LOG.info("routing", extra={"strategy": route.strategies.default, "candidates": candidates,
+                                "balancing": policy.balancing, "model_map": config.routeiq.auto.model_map})  # fmt: skip
+    for name in unpriced(config):
+        _LOG.warning("deployment is unpriced: budgets do not see its calls", extra={"deployment": name})
+    return Gateway(server, pipeline, metrics)
 
 
-def _litellm(limits: Limits) -> Upstream:
-    from routeiq_appliance.upstreams.litellm import LitellmUpstream  # noqa: PLC0415 - 2.5 s, 200 MB
+def _shared_state(
+    settings: Settings, engine: sa.Engine, executor: ThreadPoolExecutor, worker_id: str
+) -> SharedState:
+    async def spent(pairs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        return await asyncio.get_running_loop().run_in_executor(executor, load_spend, engine, pairs)
 
-    return LitellmUpstream(limits)
+    if settings.redis_url is None:
+        return MemoryState(spent)
+    from routeiq_appliance.state.shared.redis import RedisState  # noqa: PLC0415 - only where there is a Redis
+
+    return RedisState(settings.redis_url.get_secret_value(), spent, worker_id=worker_id)
+
+
+def _health(
+    settings: Settings,
+    policy: CallPolicy,
+    groups: Mapping[str, Sequence[Deployment]],
+    shared: SharedState,
+    metrics: Metrics,
+) -> Health:
+    """Return the breakers; what opens one in this worker opens it in all (H4)."""
+
+    def changed(name: str, state: State) -> None:
+        metrics.breaker(name, _SHOWN[state])
+        _LOG.warning("breaker", extra={"deployment": name, "state": state.value})
+        shared.publish(Notice("breaker", f"{worker}/{name}={state.value}"))
+
+    def heard(notice: Notice) -> None:
+        if notice.kind == "breaker":
+            sender, _, value = notice.value.partition("/")
+            if sender != worker:
+                health.apply(value, time.monotonic())
+
+    worker = os.urandom(8).hex()  # its own notices come back to it
+    health = Health(
+        [member.id for members in groups.values() for member in members],
+        failures=settings.breaker_failures,
+        seconds=settings.breaker_seconds,
+        allowed_fails=policy.allowed_fails,
+        cooldown_seconds=policy.cooldown_seconds,
+        on_change=changed,
+    )
+    shared.subscribe(heard)
+    return health
+
+
+def _tracer(settings: Settings) -> Tracer:
+    target = None
+    if settings.otel_endpoint is not None and settings.otel_traces_exporter == "otlp":
+        headers = settings.otel_headers.get_secret_value() if settings.otel_headers else ""
+        target = read_target(settings.otel_endpoint, headers=headers)
+    return make_tracer(
+        target,
+        service=settings.otel_service_name,
+        worker_id=os.getpid(),
+        sampler=settings.otel_traces_sampler,
+        sampler_arg=str(settings.otel_traces_sampler_arg),
+    )
+
+
+def _management(
+    engine: sa.Engine,
+    keys: KeyStore,
+    shared: SharedState,
+    executor: ThreadPoolExecutor,
+    groups: frozenset[str],
+    strategies: frozenset[str],
+    ledger: Ledger,
+) -> ASGI:
+    # FastAPI takes 0.2 s that the data plane need not wait for.
+    from routeiq_appliance.api.management import build_management  # noqa: PLC0415
+    from routeiq_appliance.api.server import current_principal, current_request_id  # noqa: PLC0415
+
+    return build_management(
+        keys=keys,
+        teams=TeamStore(engine),
+        users=UserStore(engine),
+        shared=shared,
+        executor=executor,
+        groups=groups,
+        request_id=current_request_id,
+        load_spend=partial(load_spend, engine),
+        spend_logs=partial(spend_logs, engine),
+        flush=lambda seconds: ledger.flush(seconds=seconds),
+        principal=current_principal,
+        strategies=strategies,
+    )
+
+
+def _watch(
+    metrics: Metrics, guard: Guard, ledger: Ledger, shared: SharedState, authenticator: Authenticator
+) -> None:
+    metrics.watch_degraded("redis", lambda: int(shared.degraded))
+    metrics.watch_degraded("postgresql", lambda: int(authenticator.away))
+    metrics.watch_backend("redis", lambda: int(not shared.degraded))
+    metrics.watch_backend("postgres", lambda: int(not authenticator.away))
+    metrics.watch("gateway_egress_refused", "Dials outside the configuration", lambda: guard.total)
+    metrics.watch("gateway_egress_sealed", "1 while sealed", lambda: int(guard.sealed), combine="min")
+    metrics.watch("gateway_ledger_waiting", "Rows the database has not taken yet", lambda: ledger.waiting)

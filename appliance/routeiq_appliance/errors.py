@@ -8,7 +8,15 @@ from typing import Literal
 
 from routeiq_signing.errors import RouteIQError
 
-__all__ = ["ApplianceError", "CallError", "ConfigError", "EgressError", "Fault", "StateError", "UpstreamError"]
+__all__ = [
+    "ApplianceError",
+    "CallError",
+    "ConfigError",
+    "EgressError",
+    "Fault",
+    "StateError",
+    "UpstreamError",
+]
 
 
 class ApplianceError(RouteIQError):

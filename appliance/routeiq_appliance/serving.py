@@ -1,6 +1,5 @@
-"""Runs a composed gateway under uvicorn, on an event loop that asks the guard before it dials."""
+"""Starts what `routeiq serve` asks for: one worker in this process, or several under a supervisor (`workers`)."""
 
-import asyncio
 import gc
 import logging
 import os
@@ -13,67 +12,123 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
-from routeiq_appliance.app import arm_egress, build_gateway, secrets_of
+from routeiq_appliance.api.protocol import BoundedProtocol
+from routeiq_appliance.config.ignored import ignored
 from routeiq_appliance.config.load import load_config
-from routeiq_appliance.config.models import IGNORED_SECTIONS
+from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.secrets import secrets_of
+from routeiq_appliance.egress.arming import arm_guard, prove_silence
 from routeiq_appliance.egress.guard import GuardedLoop
-from routeiq_appliance.errors import ApplianceError
-from routeiq_appliance.settings import load_settings
-from routeiq_appliance.telemetry.logs import configure_logs
+from routeiq_appliance.errors import ApplianceError, ConfigError
+from routeiq_appliance.limits import DEFAULT_LIMITS
+from routeiq_appliance.settings import Settings, load_settings
+from routeiq_appliance.telemetry.logs import CallLog, configure_logs
 
-__all__ = ["run"]
+__all__ = ["GracefulServer", "load", "run", "server_options", "settle_memory", "worker_name"]
 
 _LOG = logging.getLogger(__name__)
 
 
 def run(config_path: Path, *, host: str, port: int, workers: int, started: float) -> None:
     """Serve until told to stop; raises `RouteIQError` before anything listens. `started`: `time.monotonic()`."""
-    if workers > 1:
-        raise ApplianceError(
-            f"--workers {workers}: only 1 is possible until workers share state",
-            subject="--workers",
-            hint="run one worker per container, and more containers behind a load balancer",
-        )
-    settings = load_settings()
-    config = load_config(config_path, os.environ)
-    configure_logs(settings.log_level, service="routeiq-gateway", secrets=secrets_of(settings, config))
+    settings, config, log = load(config_path)
+    _require_shared_state(settings, workers)
     _ensure_temporary_directory(settings.data_dir)
-    for section in IGNORED_SECTIONS:
-        if getattr(config, section):
-            _LOG.warning("configuration section is not acted on by this release", extra={"section": section})
-    # FastAPI takes as long to import as silent canaries take to time out. Nothing that could dial is imported here.
-    ahead = threading.Thread(target=import_module, args=("routeiq_appliance.api.management",), daemon=True)
+    for name in ignored(config):
+        _LOG.warning("configuration is not acted on", extra={"setting": name})
+    if workers > 1:
+        from routeiq_appliance.workers import supervise  # noqa: PLC0415 - one worker needs no supervisor
+
+        prove_silence(config, limits=DEFAULT_LIMITS)
+        supervise(settings, config_path, _listen(host, port), workers=workers)
+        return
+    # What takes long to import, while canaries take their time to be silent. Nothing that could dial is imported here.
+    ahead = threading.Thread(target=import_module, args=("routeiq_appliance.app",), daemon=True)
     ahead.start()
-    guard = arm_egress(settings, config)
+    prove_silence(config, limits=DEFAULT_LIMITS)
+    guard = arm_guard(settings, config)
     ahead.join()
     guard.watch_process()
-    gateway = build_gateway(settings, config, guard)
-    gc.freeze()  # the modules and what was composed of them live as long as the process
-    gc.enable()
+    from routeiq_appliance.app import build_gateway  # noqa: PLC0415 - imported above, beside the canaries
+
+    gateway = build_gateway(settings, config, guard, log, worker_id=worker_name())
+    settle_memory()
     listener = _listen(host, port)
-    server = _Server(
-        uvicorn.Config(
-            gateway.app,
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=settings.drain_timeout_seconds,
+    _say_listening(listener, started)
+    server = GracefulServer(uvicorn.Config(gateway.app, **server_options(settings)))
+    loop = GuardedLoop(guard)
+    try:
+        loop.run_until_complete(server.serve(sockets=[listener]))
+    finally:
+        loop.close()
+
+
+def load(config_path: Path) -> tuple[Settings, GatewayConfig, CallLog]:
+    """Read the environment and the file, and send logs where they belong; raises `ConfigError`."""
+    settings = load_settings()
+    config = load_config(config_path, os.environ)
+    service = settings.otel_service_name
+    writer = configure_logs(settings.log_level, service=service, secrets=secrets_of(settings, config))
+    return settings, config, CallLog(writer, service=service, level=settings.log_level)
+
+
+def worker_name() -> str:
+    """Return a name for this worker among all that share a database."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Return uvicorn's options, the same for every worker."""
+    return {
+        "http": BoundedProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_graceful_shutdown": settings.drain_timeout_seconds,
+    }
+
+
+def settle_memory() -> None:
+    """Take what was imported and composed out of the collector's sight: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+class GracefulServer(uvicorn.Server):
+    """Stops gracefully on SIGTERM and SIGINT."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Not raised again afterwards, as uvicorn does: a stop that went well is exit 0."""
+        wanted = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self.handle_exit) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _require_shared_state(settings: Settings, workers: int) -> None:
+    missing = [
+        name
+        for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url))
+        if value is None
+    ]
+    if workers > 1 and missing:
+        raise ConfigError(
+            f"--workers {workers}: {' and '.join(missing)} not set: workers would each have limits of their own",
+            subject="--workers",
+            hint="run one worker, or give all of them one PostgreSQL and one Redis",
         )
-    )
-    address = listener.getsockname()
-    _LOG.info(
-        "listening",
-        extra={"host": address[0], "port": address[1], "seconds": round(time.monotonic() - started, 2)},
-    )
-    with asyncio.Runner(loop_factory=lambda: GuardedLoop(guard)) as runner:
-        runner.run(server.serve(sockets=[listener]))
 
 
 def _ensure_temporary_directory(data_dir: Path) -> None:
@@ -93,17 +148,12 @@ def _ensure_temporary_directory(data_dir: Path) -> None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop gracefully on SIGTERM and SIGINT. Not raised again afterwards: a stop that went well is exit 0."""
-        wanted = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, self.handle_exit) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+def _say_listening(listener: socket.socket, started: float) -> None:
+    address = listener.getsockname()
+    _LOG.info(
+        "listening",
+        extra={"host": address[0], "port": address[1], "seconds": round(time.monotonic() - started, 2)},
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -22,11 +22,13 @@ import httpx
 import pytest
 import uvicorn
 
-from routeiq_appliance.app import Gateway, arm_egress, build_gateway
+from routeiq_appliance.app import Gateway, build_gateway
 from routeiq_appliance.config.load import parse_config
+from routeiq_appliance.egress.arming import arm_guard
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.types import Call, Deployment
 from routeiq_appliance.settings import load_settings
+from routeiq_appliance.telemetry.logs import CallLog, LineWriter
 from routeiq_appliance.upstreams.interface import Upstream
 
 MASTER_KEY = "sk-master-key-of-the-tests"
@@ -163,7 +165,10 @@ async def _run(tmp_path: Path, config_text: str, **settings: Any) -> AsyncGenera
     })  # fmt: skip
     config = parse_config(config_text, {})
     upstream = MemoryUpstream()
-    gateway = build_gateway(values, config, arm_egress(values, config), make_upstream=lambda: upstream)
+    log = CallLog(LineWriter(sys.stderr.fileno()), service="routeiq-gateway")
+    gateway = build_gateway(
+        values, config, arm_guard(values, config), log, worker_id="test", make_upstream=lambda: upstream
+    )
     lifespan = _Lifespan(gateway)
     await lifespan.start()
     transport = httpx.ASGITransport(app=gateway.app, raise_app_exceptions=True)

@@ -222,6 +222,19 @@ def test_a_dead_workers_journal_is_adopted_once_and_a_live_ones_is_not(
     assert journal_names(tmp_path / "j") == ["first", "live", "second"]
 
 
+def test_a_journal_that_cannot_be_claimed_does_not_hide_the_others(
+    engine: sa.Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "j" / "a.lock").mkdir(parents=True)
+    (tmp_path / "j" / "b.00000001.jsonl").write_bytes(make_row(1) + b"\n")
+    shipper = Shipper(open_poster(engine), Journal(tmp_path / "j", "w"))
+    with caplog.at_level(logging.ERROR):
+        while shipper.adopt():
+            pass
+    assert ids_of(engine) == [1]
+    assert [record.message for record in caplog.records] == ["ledger journal cannot be adopted"]
+
+
 def test_an_adoption_that_its_worker_did_not_end_is_taken_over(engine: sa.Engine, tmp_path: Path) -> None:
     dead = Journal(tmp_path / "j", "dead")
     for number in range(1, 11):

@@ -3,20 +3,35 @@
 import asyncio
 import base64
 import binascii
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import TracebackType
 from typing import Any
+
+from pydantic_core import to_json
 
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.admit import admit_size
 
-__all__ = ["CallerLeftError", "Headers", "Receive", "Request", "Scope", "Send", "error_body"]
+__all__ = [
+    "CallerLeftError",
+    "CallerWatch",
+    "Headers",
+    "Receive",
+    "Request",
+    "Scope",
+    "Send",
+    "error_body",
+    "json_bytes",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+_TRACE_HEADERS = (
+    b"traceparent", b"tracestate", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid", b"x-b3-sampled",
+    b"x-b3-flags",
+)  # fmt: skip
 
 
 class CallerLeftError(Exception):
@@ -34,11 +49,17 @@ class Request:
         self.receive = receive
         self.started = False
         self._send = send
-        self._headers: Headers = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
 
     def header(self, name: bytes) -> str | None:
-        """Return the first header of this (lower-case) name."""
-        return next((value.decode("latin-1").strip() for key, value in self._headers if key == name), None)
+        """Return the header of this (lower-case) name; the last one, when it is given more than once."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1").strip()
+
+    def trace_headers(self) -> dict[str, str]:
+        """Return the caller's trace context (W3C, B3), as it came; mostly empty."""
+        headers = self._headers
+        return {name.decode(): headers[name].decode("latin-1") for name in _TRACE_HEADERS if name in headers}
 
     def credential(self, *, basic: bool = False) -> str | None:
         """Return the key that the request presents: a bearer token, or (for a browser) Basic's password."""
@@ -84,35 +105,72 @@ class Request:
 
     async def reply(self, status: int, value: Any, headers: Headers | None = None) -> None:
         """Send one JSON document."""
-        data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+        data = json_bytes(value)
         length = (b"content-length", str(len(data)).encode())
         await self.start(status, b"application/json", [length, *(headers or [])])
         await self.write(data, last=True)
 
-    @asynccontextmanager
-    async def while_caller_waits(self) -> AsyncIterator[None]:
-        """Cancel the block when the caller leaves; raises `CallerLeftError`. The body must have been read."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine always runs in a task
-        left = False
+    def while_caller_waits(self) -> "CallerWatch":
+        """Return a context that is cancelled when the caller leaves. The body must have been read."""
+        return CallerWatch(self.receive)
 
-        async def watch() -> None:
-            nonlocal left
-            while (await self.receive())["type"] != "http.disconnect":
-                pass
-            left = True
-            task.cancel()
 
-        watcher = asyncio.create_task(watch())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not left:
-                raise
-            task.uncancel()
-            raise CallerLeftError from None
-        finally:
-            watcher.cancel()
+class CallerWatch:
+    """Cancels the block when the caller leaves; it then raises `CallerLeftError`.
+
+    The watch begins a moment later than the block: for an answer that comes at once a task would be wasted.
+    """
+
+    _AFTER_SECONDS = 0.02
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> "CallerWatch":
+        """Start the clock."""
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(self._AFTER_SECONDS, self._begin)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop watching; tell a caller who left from any other cancellation."""
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._left and self._task is not None:
+            self._task.uncancel()
+            if kind is not None and issubclass(kind, asyncio.CancelledError):
+                raise CallerLeftError from None
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return compact JSON; what cannot be UTF-8 (a lone surrogate of an upstream) is replaced."""
+    try:
+        return to_json(value)
+    except (ValueError, UnicodeError):
+        return to_json(_clean(value))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list) else value
 
 
 def error_body(error: CallError, request_id: str) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """OpenAI's dialect of the data plane: bodies in, calls through the pipeline, bodies, events and errors out."""
 
-import json
-import logging
 import math
 import re
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -12,15 +9,16 @@ from typing import Any
 import pydantic_core
 
 from routeiq_appliance.api.fields import check_fields, user_text
-from routeiq_appliance.api.http import CallerLeftError, Headers, Request, error_body
+from routeiq_appliance.api.http import CallerLeftError, Headers, Request, error_body, json_bytes
+from routeiq_appliance.api.keep_alive import KeepAlive
+from routeiq_appliance.api.wishes import wishes_of
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.run import Exchange, Pipeline
-from routeiq_appliance.pipeline.types import Call, Decision, Kind, Principal
+from routeiq_appliance.pipeline.types import AUTO, Call, Kind, Principal
 
 __all__ = ["OpenAIRoutes", "parse_json"]
 
-_LOG = logging.getLogger(__name__)
 _BIG_EXPONENT = re.compile(rb"[eE]\+?[0-9]{3}")
 _CREATED = 1_700_000_000  # `created` of a model is required by OpenAI's schema; groups have no birthday
 
@@ -29,9 +27,16 @@ class OpenAIRoutes:
     """The handlers; each takes a request whose caller is known."""
 
     def __init__(
-        self, pipeline: Pipeline, *, max_body: int, extra_names: frozenset[str], limits: Limits
+        self,
+        pipeline: Pipeline,
+        *,
+        max_body: int,
+        extra_names: frozenset[str],
+        keep_alive_seconds: float,
+        limits: Limits,
     ) -> None:
         self._pipeline = pipeline
+        self._keep_alive_seconds = keep_alive_seconds
         self._max_body = max_body
         self._extra_names = extra_names
         self._limits = limits
@@ -57,62 +62,64 @@ class OpenAIRoutes:
         ]
         for entry in data:
             if entry["id"] == "auto":
-                entry["routeiq"] = {"strategy": route.strategy.name}
+                entry["routeiq"] = {"strategy": route.strategies.default}
         await request.reply(200, {"object": "list", "data": data})
 
     async def _answer(self, kind: Kind, request: Request, principal: Principal) -> None:
         raw = await request.body(self._max_body)
-        call = self._parse(kind, raw, request.id)
-        async with self._pipeline.exchange(principal, call) as exchange:
-            try:
-                async with request.while_caller_waits():
-                    if call.stream:
-                        await self._stream(request, exchange)
-                    else:
-                        body = await exchange.complete()
-                        await request.reply(200, body, decision_headers(exchange.decision, call.id))
-                        exchange.answered()
-            except CallerLeftError:
-                exchange.broken("caller_left", 499)
+        exchange = await self._pipeline.begin(principal, self._parse(kind, raw, request))
+        try:
+            with request.while_caller_waits():
+                if exchange.call.stream:
+                    await self._stream(request, exchange)
+                else:
+                    body = await exchange.complete()
+                    exchange.answered()
+                    await request.reply(200, body, _told(exchange))
+        except CallerLeftError:
+            exchange.broken("caller_left", 499)
+        except CallError as error:
+            exchange.broken(error.code or error.kind, error.status)
+            raise
+        finally:
+            await exchange.close()
 
     async def _stream(self, request: Request, exchange: Exchange) -> None:
         events = await exchange.open_stream()
-        headers = decision_headers(exchange.decision, exchange.call.id)
+        headers = _told(exchange)
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         async with aclosing(events):
             await request.start(200, b"text/event-stream; charset=utf-8", headers)
-            if await self._relay(request, exchange, events):
-                await request.write(b"data: [DONE]\n\n", last=True)
-                exchange.answered()
+            with KeepAlive(request, self._keep_alive_seconds) as alive:
+                try:
+                    async for event in events:
+                        alive.written = True
+                        await request.write(_frame(event))
+                except CallError as error:
+                    # After the first byte an error can only be told as an event; no `[DONE]` follows.
+                    exchange.broken(error.code or error.kind, error.status)
+                    await request.write(_frame(error_body(error, request.id)), last=True)
+                    return
+            exchange.answered()
+            await request.write(b"data: [DONE]\n\n", last=True)
 
-    async def _relay(
-        self, request: Request, exchange: Exchange, events: AsyncGenerator[dict[str, Any], None]
-    ) -> bool:
-        try:
-            async for event in events:
-                await request.write(_frame(event))
-        except CallError as error:
-            # After the first byte an error can only be told as an event; no `[DONE]` follows.
-            exchange.broken(error.code or error.kind, error.status)
-            await request.write(_frame(error_body(error, request.id)), last=True)
-            return False
-        return True
-
-    def _parse(self, kind: Kind, raw: bytes, call_id: str) -> Call:
+    def _parse(self, kind: Kind, raw: bytes, request: Request) -> Call:
         body = parse_json(raw)
         model, params, extra = check_fields(kind, body, extra_names=self._extra_names, limits=self._limits)
         options = params.get("stream_options") or {}
         return Call(
-            id=call_id,
+            id=request.id,
             kind=kind,
             asked=model,
             params=params,
             extra=extra,
             stream=bool(body.get("stream")),
             include_usage=options.get("include_usage") is True,
-            prompt=user_text(kind, params, self._limits),
+            prompt=user_text(kind, params, self._limits) if model == AUTO else "",
             request_bytes=len(raw),
             started_at=datetime.now(UTC),
+            wishes=wishes_of(request, body.get("metadata")),
+            trace_headers=request.trace_headers(),
         )
 
 
@@ -135,23 +142,20 @@ def _finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def decision_headers(decision: Decision | None, call_id: str) -> Headers:
-    """Return what the caller is told about the choice."""
-    headers: Headers = [(b"x-routeiq-decision-id", call_id.encode())]
-    if decision is not None:
+def _told(exchange: Exchange) -> Headers:
+    """Return what the caller is told about the choice and its limits."""
+    headers: Headers = [(b"x-routeiq-decision-id", exchange.call.id.encode())]
+    decision, deployment = exchange.decision, exchange.tally.deployment
+    if decision is not None and deployment is not None:
         headers += [
-            (b"x-routeiq-model", decision.group.encode()),
-            (b"x-routeiq-deployment", decision.deployment.id.encode()),
+            (b"x-routeiq-model", deployment.group.encode()),
+            (b"x-routeiq-deployment", deployment.id.encode()),
             (b"x-routeiq-strategy", decision.strategy.encode()),
         ]
         if decision.score is not None:
             headers.append((b"x-routeiq-score", f"{decision.score:.4f}".encode()))
-    return headers
+    return headers + exchange.ratelimit_headers()
 
 
 def _frame(event: dict[str, Any]) -> bytes:
-    return (
-        b"data: "
-        + json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-        + b"\n\n"
-    )
+    return b"data: %b\n\n" % json_bytes(event)

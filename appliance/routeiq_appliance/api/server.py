@@ -5,7 +5,8 @@ A route that is not in the table is refused without a key too (401 before 404): 
 
 import contextvars
 import logging
-import uuid
+import random
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,18 +18,27 @@ from routeiq_appliance.pipeline.authenticate import Authenticator
 from routeiq_appliance.pipeline.types import Principal
 from routeiq_appliance.telemetry.metrics import Metrics
 
-__all__ = ["Access", "Handler", "Lifespan", "Route", "Server", "current_request_id"]
+__all__ = ["Access", "Handler", "Lifespan", "Route", "Server", "current_principal", "current_request_id"]
 
 _LOG = logging.getLogger(__name__)
-_CURRENT: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+_CURRENT: contextvars.ContextVar[tuple[str, Principal] | None] = contextvars.ContextVar(
+    "request", default=None
+)
 
 Handler = Callable[[Request, Principal], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def current_request_id() -> str:
-    """Return the id of the request that this task serves."""
-    return _CURRENT.get()
+    """Return the id of the management request that this task serves."""
+    current = _CURRENT.get()
+    return current[0] if current else ""
+
+
+def current_principal() -> Principal | None:
+    """Return who makes the management request that this task serves."""
+    current = _CURRENT.get()
+    return current[1] if current else None
 
 
 class Access(Enum):
@@ -79,6 +89,8 @@ class Server:
         self._metrics = metrics
         self._lifespan = lifespan
         self._management_body = management_body
+        # Unique, not secret: the kernel's generator costs a system call per request.
+        self._draw = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -98,14 +110,13 @@ class Server:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send, uuid.uuid4().hex)
-        _CURRENT.set(request.id)
+        request = Request(scope, receive, send, f"{self._draw(128):032x}")
         try:
             await self._dispatch(request, send)
         except CallerLeftError:
             return
         except CallError as error:
-            self._metrics.refused(error.status)
+            self._metrics.refused(error.status, error.code or "")
             await _render(request, error)
         except Exception:  # noqa: BLE001 - see below
             # The last net: whatever we did not foresee becomes one log line and one answer without a trace.
@@ -123,14 +134,18 @@ class Server:
             await route.handler(request, Principal("anyone"))
             return
         browser = route is not None and route.access is Access.BROWSER
-        principal = await self._authenticator.authenticate(request.credential(basic=browser))
+        key = request.credential(basic=browser)
+        principal = (
+            self._authenticator.cached(key) if key else None
+        ) or await self._authenticator.authenticate(key)
         if route is not None:
             _check_method(route, request.method)
             await route.handler(request, principal)
             return
-        if not principal.is_admin:
+        if not principal.is_admin and not _about_itself(request):
             # The same answer for what exists and what does not.
             raise CallError(403, "this path needs the master key", kind="permission_error", code="admin_only")
+        _CURRENT.set((request.id, principal))
         body = await request.body(self._management_body)
         await self._management(
             request.scope, _replay(body, request.receive), _with_request_id(send, request.id)
@@ -139,6 +154,11 @@ class Server:
     def _find(self, path: str) -> Route | None:
         route = self._exact.get(path)
         return route or next((route for route in self._prefixes if path.startswith(route.path)), None)
+
+
+def _about_itself(request: Request) -> bool:
+    """Whether a key may ask about itself, which needs no admin; management refuses it any other key."""
+    return request.path == "/key/info" and request.method == "GET"
 
 
 def _check_method(route: Route, method: str) -> None:

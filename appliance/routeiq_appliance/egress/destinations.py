@@ -38,7 +38,7 @@ def parse_destination(text: str) -> Destination:
 
 
 def destination_of_url(url: str) -> Destination:
-    """Return where `url` (http, https, postgresql, redis) leads; raises `ConfigError` without showing the URL's secrets."""
+    """Return where `url` (http, postgresql, redis) leads; raises `ConfigError`, which shows no secret of it."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -1,71 +1,277 @@
-"""Step 4: one deployment is called, within its deadline. A stream counts as answered with its first event.
+"""Step 4: deployments are asked until one answers: deadlines, retries, fallbacks, breakers (D9, G2, G9).
 
-Retries, fallbacks and breakers join here later; nothing is tried twice yet.
+The commit point: a stream counts as answered with its first event, which is awaited here before the caller is told
+anything. After it, nothing is tried again. What is tried next is decided in `pipeline.retry`.
+
+Four deadlines: the connection's (the upstream's own), the first event of a stream, the pause between two events, and
+the whole: per attempt the deployment's, over all attempts `total_seconds`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
-from routeiq_appliance.errors import CallError
-from routeiq_appliance.pipeline.types import Call, Deployment
+from routeiq_appliance.config.policy import CallPolicy
+from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.pipeline.attempt import OpenAttempt, Watchers
+from routeiq_appliance.pipeline.retry import backoff_ceiling, following_groups, may_try_next, may_try_same
+from routeiq_appliance.pipeline.route import Route
+from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Principal, Tally
+from routeiq_appliance.state.shared.interface import Admission, Scope
+from routeiq_appliance.telemetry.tracing import AttemptSpan, RequestSpan
+from routeiq_appliance.upstreams.faults import broken, timed_out
 from routeiq_appliance.upstreams.interface import Upstream
 
-__all__ = ["complete", "open_stream"]
+__all__ = ["Caller", "Events", "Work", "note_usage"]
+
+Events = AsyncGenerator[dict[str, Any], None]
+_Answer = TypeVar("_Answer")
+_Once = Callable[["Work", Deployment, OpenAttempt, AttemptSpan], Awaitable[_Answer]]
 
 
-async def complete(upstream: Upstream, deployment: Deployment, call: Call) -> dict[str, Any]:
-    """Return the whole answer; raises `CallError` (4xx as the upstream said, 502, 504)."""
-    try:
-        async with asyncio.timeout(deployment.timeout):
-            return await upstream.complete(deployment, call, {})
-    except TimeoutError:
-        raise _too_slow(deployment.timeout) from None
+class Work:
+    """One call under way, as far as calling needs it. `tokens`: what it was admitted for."""
+
+    __slots__ = ("attempt", "call", "decision", "ends_at", "events", "principal", "span", "tally", "tokens")
+
+    def __init__(
+        self,
+        principal: Principal,
+        call: Call,
+        decision: Decision,
+        tally: Tally,
+        span: RequestSpan,
+        tokens: int,
+    ) -> None:
+        self.principal = principal
+        self.call = call
+        self.decision = decision
+        self.tally = tally
+        self.span = span
+        self.tokens = tokens
+        self.ends_at = 0.0
+        self.attempt: OpenAttempt | None = None
+        self.events: Events | None = None
+
+    async def close(self) -> None:
+        """End what is still open: a generator that was never asked for its first item runs none of its own clean-up."""
+        if self.attempt is not None:
+            self.attempt.abandoned()
+        if self.events is not None:
+            await self.events.aclose()
 
 
-async def open_stream(
-    upstream: Upstream, deployment: Deployment, call: Call
-) -> AsyncIterator[dict[str, Any]]:
-    """Return the events once the first one is there; an upstream that sends none is an error (502)."""
-    events = upstream.stream(deployment, call, {})
-    try:
-        async with asyncio.timeout(deployment.stream_timeout):
-            first = await anext(events, None)
-    except TimeoutError:
-        await events.aclose()
-        raise _too_slow(deployment.stream_timeout) from None
-    except BaseException:
-        await events.aclose()
-        raise
-    if first is None:
-        raise CallError(
-            502,
-            "the upstream ended the stream before its first event",
-            kind="server_error",
-            code="bad_upstream",
-        )
-    return _rest(first, events, deployment)
+class Caller:
+    """One per worker."""
 
+    def __init__(
+        self,
+        upstream: Upstream,
+        route: Route,
+        policy: CallPolicy,
+        watchers: Watchers,
+        *,
+        total_seconds: float,
+        draw: Callable[[float, float], float] = random.uniform,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._upstream = upstream
+        self._route = route
+        self._policy = policy
+        self._watchers = watchers
+        self._total_seconds = total_seconds
+        self._draw = draw
+        self._sleep = sleep
+        self._scopes = {
+            member.id: Scope(f"deployment:{member.id}", member.rpm, member.tpm, member.parallel)
+            for members in route.groups.values()
+            for member in members
+            if member.rpm or member.tpm or member.parallel
+        }
 
-async def _rest(first: dict[str, Any], events: Any, deployment: Deployment) -> AsyncIterator[dict[str, Any]]:
-    async with aclosing(events):
-        yield first
+    async def complete(self, work: Work) -> dict[str, Any]:
+        """Return the whole answer; raises `CallError`."""
+        return await self._until_answered(work, self._complete_once)
+
+    async def open_stream(self, work: Work) -> Events:
+        """Return the events once the first one is there; raises `CallError`."""
+        return await self._until_answered(work, self._stream_once)
+
+    async def _until_answered(self, work: Work, once: _Once[_Answer]) -> _Answer:
+        work.ends_at = time.monotonic() + self._total_seconds
+        decision = work.decision
+        group, deployments = decision.group, decision.deployments
+        seen = {group}
+        waiting: list[str] = []
+        told: UpstreamError | None = None
+        ranking = [name for name, _ in decision.ranking] if work.call.asked == AUTO else []
         while True:
             try:
-                async with asyncio.timeout(deployment.stream_timeout):
+                return await self._ask_group(work, deployments, once)
+            except UpstreamError as error:
+                told = told or error
+                following = following_groups(
+                    error.fault, first=decision.group, failed=group, ranking=ranking, policy=self._policy
+                )
+            waiting = [name for name in (*following, *waiting) if name not in seen]
+            waiting = [name for name in waiting if self._route.answers(work.principal, work.call, name)]
+            if not waiting or time.monotonic() >= work.ends_at:
+                raise told
+            group = waiting.pop(0)
+            seen.add(group)
+            deployments = self._route.deployments(group, work.call)[0]
+
+    async def _ask_group(
+        self, work: Work, deployments: Sequence[Deployment], once: _Once[_Answer]
+    ) -> _Answer:
+        tried: set[str] = set()
+        last: UpstreamError | None = None
+        for number in itertools.count():
+            deployment = self._pick(deployments, tried, last)
+            if deployment is None or number > deployments[0].retries:
+                raise last or self._none_left(deployments)
+            if deployment.id in tried:
+                pause = max(self._policy.retry_after, self._draw(0.0, backoff_ceiling(number)))
+                await self._sleep(min(pause, max(0.0, work.ends_at - time.monotonic())))
+            if time.monotonic() >= work.ends_at:
+                raise last or timed_out(self._total_seconds)
+            tried.add(deployment.id)
+            try:
+                return await self._ask(work, deployment, once, number, may_rest=len(deployments) > 1)
+            except UpstreamError as error:
+                last = error
+                if not may_try_next(error.fault):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _pick(
+        self, deployments: Sequence[Deployment], tried: set[str], last: UpstreamError | None
+    ) -> Deployment | None:
+        """Return the first that was not tried; when all were, the first again if the fault lets it."""
+        now = time.monotonic()
+        free = [d for d in deployments if self._watchers.health.available(d.id, now) is None]
+        fresh = next((d for d in free if d.id not in tried), None)
+        if fresh is not None or last is None or not may_try_same(last.fault):
+            return fresh
+        return free[0] if free else None
+
+    def _none_left(self, deployments: Sequence[Deployment]) -> UpstreamError:
+        now = time.monotonic()
+        waits = [self._watchers.health.seconds_until_available(d.id, now) for d in deployments]
+        after = max(1, round(min(waits))) if waits else None
+        return UpstreamError(
+            "unavailable", 503, "no deployment of the model can take a call at the moment", retry_after=after
+        )
+
+    async def _ask(
+        self, work: Work, deployment: Deployment, once: _Once[_Answer], number: int, *, may_rest: bool
+    ) -> _Answer:
+        grant = None
+        scope = self._scopes.get(deployment.id)
+        if scope is not None:
+            verdict = await self._watchers.shared.admit(
+                Admission(f"{work.call.id}.{number}", (scope,), work.tokens, 0, self._total_seconds + 60)
+            )
+            if verdict.refusal is not None:
+                after = max(1, round(verdict.refusal.retry_after or 1))
+                raise UpstreamError(
+                    "rate_limited", 429, "the model is at the limit configured for it", retry_after=after
+                )
+            grant = verdict.grant
+        span = work.span.attempt(deployment)
+        attempt = work.attempt = OpenAttempt(self._watchers, deployment, work.tally, span, grant)
+        try:
+            return await once(work, deployment, attempt, span)
+        except UpstreamError as error:
+            attempt.failed(error, may_rest=may_rest)
+            raise
+        except BaseException:
+            attempt.abandoned()
+            raise
+
+    async def _complete_once(
+        self, work: Work, deployment: Deployment, attempt: OpenAttempt, span: AttemptSpan
+    ) -> dict[str, Any]:
+        seconds = min(deployment.timeout, work.ends_at - time.monotonic())
+        try:
+            async with asyncio.timeout(seconds):
+                body = await self._upstream.complete(deployment, work.call, span.headers)
+        except TimeoutError:
+            raise timed_out(seconds) from None
+        note_usage(body, work.tally)
+        work.tally.worked = True
+        attempt.answered()
+        return body
+
+    async def _stream_once(
+        self, work: Work, deployment: Deployment, attempt: OpenAttempt, span: AttemptSpan
+    ) -> Events:
+        events = work.events = self._upstream.stream(deployment, work.call, span.headers)
+        ends_at = min(work.ends_at, time.monotonic() + deployment.timeout)
+        seconds = min(deployment.first_token_timeout, ends_at - time.monotonic())
+        try:
+            async with asyncio.timeout(seconds):
+                first = await anext(events, None)
+        except TimeoutError:
+            await events.aclose()
+            raise timed_out(seconds) from None
+        except BaseException:
+            await events.aclose()
+            raise
+        if first is None:
+            raise broken()
+        work.tally.worked = True
+        work.tally.first_token_seconds = self._total_seconds - (work.ends_at - time.monotonic())
+        return _rest(first, events, deployment, attempt, ends_at, work.tally)
+
+
+async def _rest(
+    first: dict[str, Any],
+    events: Events,
+    deployment: Deployment,
+    attempt: OpenAttempt,
+    ends_at: float,
+    tally: Tally,
+) -> Events:
+    """Yield `first` and the events after it, within the idle deadline and the whole one."""
+    loop = asyncio.get_running_loop()
+    offset = loop.time() - time.monotonic()
+    async with aclosing(events):
+        try:
+            note_usage(first, tally)
+            yield first
+            async with asyncio.timeout(None) as limit:
+                while True:
+                    # Armed only while we wait for the upstream: a slow caller is no fault of it.
+                    limit.reschedule(min(loop.time() + deployment.stream_timeout, ends_at + offset))
                     event = await anext(events, None)
-            except TimeoutError:
-                raise _too_slow(deployment.stream_timeout) from None
-            if event is None:
-                return
-            yield event
+                    limit.reschedule(None)
+                    if event is None:
+                        attempt.answered()
+                        return
+                    note_usage(event, tally)
+                    yield event
+        except TimeoutError:
+            error = timed_out(deployment.stream_timeout)
+            attempt.failed(error, may_rest=False)
+            raise error from None
+        except UpstreamError as error:
+            attempt.failed(error, may_rest=False)
+            raise
+        finally:
+            attempt.abandoned()  # unless it ended above
 
 
-def _too_slow(seconds: float) -> CallError:
-    return CallError(
-        504,
-        f"the upstream did not answer within {seconds:g} s",
-        kind="server_error",
-        code="upstream_timeout",
-    )
+def note_usage(body: dict[str, Any], tally: Tally) -> None:
+    """Keep the usage that a body or event tells; the last one counts."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if isinstance(prompt, int) and prompt >= 0:
+        tally.prompt_tokens, tally.counted = prompt, True
+        tally.completion_tokens = completion if isinstance(completion, int) and completion >= 0 else 0

@@ -6,52 +6,58 @@ Usage is always asked of a streaming upstream, for settling; the caller sees it 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from routeiq_appliance.pipeline.types import Call, Decision, Tally
+from routeiq_appliance.pipeline.types import Call, Tally
 
 __all__ = ["relay_body", "relay_events"]
 
 
-def relay_body(body: dict[str, Any], decision: Decision, tally: Tally) -> dict[str, Any]:
-    """Return the body for the caller and note its usage."""
-    _note_usage(body, tally)
-    for choice in body.get("choices") or []:
-        _note_text(choice, tally)
-    return {**body, "model": decision.group}
+def relay_body(body: dict[str, Any], group: str, tally: Tally) -> dict[str, Any]:
+    """Return the body for the caller; without usage, note how much text it holds."""
+    if not tally.counted:
+        _note_text(body, tally)
+    body["model"] = group
+    return body
 
 
 async def relay_events(
-    events: AsyncIterator[dict[str, Any]], call: Call, decision: Decision, tally: Tally
+    events: AsyncIterator[dict[str, Any]], call: Call, group: str, tally: Tally
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Yield the events for the caller and note their usage."""
+    """Yield the events for the caller and note how much text they hold."""
+    hidden = not call.include_usage
     async for event in events:
-        _note_usage(event, tally)
-        for choice in event.get("choices") or []:
-            _note_text(choice, tally)
-        shown = {**event, "model": decision.group}
-        if not call.include_usage and shown.pop("usage", None) is not None and not _says_something(shown):
+        _note_text(event, tally)
+        event["model"] = group
+        if hidden and event.pop("usage", None) is not None and not _says_something(event):
             continue
-        yield shown
+        yield event
 
 
-def _note_usage(body: dict[str, Any], tally: Tally) -> None:
-    usage = body.get("usage")
-    if not isinstance(usage, dict):
+def _note_text(body: dict[str, Any], tally: Tally) -> None:
+    choices = body.get("choices")
+    if not isinstance(choices, list):
         return
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if isinstance(prompt, int):
-        tally.prompt_tokens, tally.counted = prompt, True
-        tally.completion_tokens = completion if isinstance(completion, int) else 0
-
-
-def _note_text(choice: dict[str, Any], tally: Tally) -> None:
-    part = choice.get("delta") or choice.get("message") or choice
-    for name in ("content", "text", "reasoning_content"):
-        if isinstance(part.get(name), str):
-            tally.text_bytes += len(part[name].encode("utf-8", "surrogatepass"))
+    for choice in choices:
+        if not isinstance(choice, dict):
+            continue
+        part = choice.get("delta") or choice.get("message") or choice
+        if not isinstance(part, dict):
+            continue
+        for name in ("content", "text", "reasoning_content"):
+            text = part.get(name)
+            if isinstance(text, str):
+                tally.text_bytes += (
+                    len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+                )
+        for call in part.get("tool_calls") or ():
+            function = call.get("function") if isinstance(call, dict) else None
+            if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+                tally.text_bytes += len(function["arguments"])
 
 
 def _says_something(event: dict[str, Any]) -> bool:
-    return any(
-        choice.get("finish_reason") or choice.get("text") or any((choice.get("delta") or {}).values())
-        for choice in event.get("choices") or []
+    choices = event.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(choice, dict)
+        and (choice.get("finish_reason") or choice.get("text") or any((choice.get("delta") or {}).values()))
+        for choice in choices
     )

@@ -1,17 +1,19 @@
 """Step 3: the group that answers (a routing strategy, for `auto` only), then its deployments in order.
 
-An explicit group is taken as asked: never rewritten. Raises `CallError` 404 for an unknown group, 403 for one that
-the key may not use, 503 when nothing is left.
+An explicit group is taken as asked: never rewritten. `CallError` 404 for an unknown group, 403 for one that the key
+may not use, 503 when nothing is left. Which strategy decides is `routing.precedence`'s, the order `routing.balance`'s.
 """
 
 import difflib
-import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Kind, Principal
-from routeiq_appliance.routing.interface import Choice, RoutingStrategy
+from routeiq_appliance.routing.balance import Balancer
+from routeiq_appliance.routing.interface import Choice
+from routeiq_appliance.routing.precedence import Strategies, follow_hint
+from routeiq_appliance.routing.tags import matching
 
 __all__ = ["Route", "may_use"]
 
@@ -23,46 +25,118 @@ _MODES: Mapping[Kind, frozenset[str | None]] = {
 
 
 def may_use(principal: Principal, group: str) -> bool:
-    """Whether the key's allow-list holds `group`; an empty list is no restriction."""
-    return not principal.models or group in principal.models
+    """Whether the key's and its team's allow-lists hold `group`; an empty list is no restriction."""
+    if principal.models and group not in principal.models:
+        return False
+    return not principal.team_models or group in principal.team_models
 
 
 class Route:
-    """`groups` in declared order; `candidates` are those of `auto`."""
+    """`groups` in declared order; `candidates` are those of `auto`; `aliases` are other names of groups."""
 
     def __init__(
-        self, groups: Mapping[str, Sequence[Deployment]], candidates: Sequence[str], strategy: RoutingStrategy
+        self,
+        groups: Mapping[str, Sequence[Deployment]],
+        candidates: Sequence[str],
+        strategies: Strategies,
+        balancer: Balancer,
+        *,
+        aliases: Mapping[str, str] | None = None,
+        tags: bool = False,
     ) -> None:
         self.groups = groups
         self.candidates = tuple(candidates)
-        self.strategy = strategy
-        self._turns: dict[str, Iterator[int]] = {group: itertools.count() for group in groups}
+        self.strategies = strategies
+        self.aliases = dict(aliases or {})
+        self._balancer = balancer
+        self._kinds: Mapping[Kind, frozenset[str]] = {
+            kind: frozenset(name for name, members in groups.items() if any(m.mode in modes for m in members))
+            for kind, modes in _MODES.items()
+        }
+        self._tagged = (
+            frozenset()
+            if not tags
+            else frozenset(name for name, members in groups.items() if any(m.tags for m in members))
+        )
 
-    async def decide(self, principal: Principal, call: Call) -> Decision:
-        """Return the decision for one call."""
+    async def decide(
+        self, principal: Principal, call: Call, *, kept: str | None, live: str | None
+    ) -> Decision:
+        """Return the decision for one call.
+
+        `kept`: what the conversation's last answer left (`GROUP\\nDEPLOYMENT`); `live`: the live routing strategy.
+        """
         started = time.perf_counter()
+        group, _, deployment = (kept or "").partition("\n")
         if call.asked == AUTO:
-            choice = await self._choose(principal, call)
+            choice = await self._choose(principal, call, kept=group, live=live)
         else:
-            self._check_asked(principal, call)
-            choice = Choice(call.asked, "explicit", None, ((call.asked, None),), "the caller named the group")
+            choice = self._explicit(principal, call)
+        ordered, passed_over = self.deployments(choice.group, call)
+        if deployment and choice.group == group:
+            ordered = _first(ordered, deployment)
         return Decision(
             group=choice.group,
-            deployments=self._in_turn(choice.group),
+            deployments=ordered,
             strategy=choice.strategy,
             score=choice.score,
             ranking=choice.ranking,
             reason=choice.reason,
             artifact=choice.artifact,
             seconds=time.perf_counter() - started,
+            balancing=self._balancer.name,
+            passed_over=passed_over,
         )
+
+    def instead(self, decision: Decision, group: str, call: Call, why: str) -> Decision:
+        """Return the decision with another group in place of the first choice, and the reason."""
+        ordered, passed_over = self.deployments(group, call)
+        return Decision(
+            group=group,
+            deployments=ordered,
+            strategy=decision.strategy,
+            score=dict(decision.ranking).get(group),
+            ranking=decision.ranking,
+            reason=f"{decision.reason}; {why}",
+            artifact=decision.artifact,
+            seconds=decision.seconds,
+            balancing=decision.balancing,
+            passed_over=passed_over,
+        )
+
+    def deployments(
+        self, group: str, call: Call
+    ) -> tuple[tuple[Deployment, ...], tuple[tuple[str, str], ...]]:
+        """Return a group's deployments in the order to try them, and those passed over with the reason.
+
+        Raises `CallError` 503 when none answers this kind of call, or these tags.
+        """
+        members = self.groups[group]
+        passed_over: tuple[tuple[str, str], ...] = ()
+        if len(members) > 1:
+            members = [m for m in members if m.mode in _MODES[call.kind]]
+        if group in self._tagged:
+            members, passed_over = matching(members, call.wishes.tags)
+        if not members:
+            raise CallError(
+                503,
+                f"no deployment of `{group}` answers calls with these tags",
+                kind="server_error",
+                code="no_candidate",
+                param="metadata.tags",
+            )
+        return self._balancer.order(group, members), passed_over
+
+    def answers(self, principal: Principal, call: Call, group: str) -> bool:
+        """Whether `group` may stand in for another one in this call."""
+        return group in self._kinds[call.kind] and may_use(principal, group)
 
     def visible(self, principal: Principal) -> list[str]:
         """Return what a key may ask for, `auto` first when it has a candidate."""
-        groups = [group for group in self.groups if may_use(principal, group)]
+        groups = [group for group in (*self.groups, *self.aliases) if may_use(principal, group)]
         return [AUTO, *groups] if self._allowed(principal) else groups
 
-    async def _choose(self, principal: Principal, call: Call) -> Choice:
+    async def _choose(self, principal: Principal, call: Call, *, kept: str, live: str | None) -> Choice:
         if call.kind == "embedding":
             raise CallError(
                 400,
@@ -83,22 +157,43 @@ class Route:
             raise CallError(
                 503, "`auto` has no candidate", kind="server_error", code="no_candidate", param="model"
             )
-        return await self.strategy.choose(call.prompt, candidates)
+        hinted, why_not = follow_hint(call.wishes.hint, candidates, self.aliases)
+        if hinted is not None:
+            return _fixed(hinted, "hint", candidates, "the caller's hint")
+        if kept in candidates:
+            return _fixed(kept, "affinity", candidates, "the conversation's model")
+        strategy, reason = self.strategies.choose(
+            header=call.wishes.strategy, principal=principal.strategy, live=live
+        )
+        choice = await strategy.choose(call.prompt, candidates)
+        noted = [note for note in (choice.reason, reason, why_not) if note]
+        if len(noted) == 1:
+            return choice
+        return Choice(
+            choice.group, choice.strategy, choice.score, choice.ranking, "; ".join(noted), choice.artifact
+        )
 
     def _allowed(self, principal: Principal) -> tuple[str, ...]:
-        if AUTO in principal.models:
+        """Return the candidates that the key may use; naming `auto` in an allow-list allows them all."""
+        key, team = principal.models, principal.team_models
+        if not key and not team:
             return self.candidates
-        return tuple(group for group in self.candidates if may_use(principal, group))
+        return tuple(
+            group
+            for group in self.candidates
+            if (not key or AUTO in key or group in key) and (not team or AUTO in team or group in team)
+        )
 
-    def _check_asked(self, principal: Principal, call: Call) -> None:
-        group = call.asked
+    def _explicit(self, principal: Principal, call: Call) -> Choice:
+        asked = call.asked
+        group = self.aliases.get(asked, asked)
         if group not in self.groups:
-            near = difflib.get_close_matches(group[:128], self.visible(principal), n=1)
+            near = difflib.get_close_matches(asked[:128], self.visible(principal), n=1)
             advice = f"; did you mean `{near[0]}`?" if near else "; `GET /v1/models` lists what there is"
             raise CallError(
-                404, f"there is no model `{group[:128]}`{advice}", code="model_not_found", param="model"
+                404, f"there is no model `{asked[:128]}`{advice}", code="model_not_found", param="model"
             )
-        if not may_use(principal, group):
+        if not may_use(principal, group) and (asked == group or not may_use(principal, asked)):
             raise CallError(
                 403,
                 f"the key may not use model `{group}`",
@@ -106,15 +201,24 @@ class Route:
                 code="model_not_allowed",
                 param="model",
             )
-        if not any(deployment.mode in _MODES[call.kind] for deployment in self.groups[group]):
+        if group not in self._kinds[call.kind]:
             raise CallError(
                 400,
                 f"model `{group}` does not answer {call.kind} calls",
                 code="model_not_supported",
                 param="model",
             )
+        reason = "the caller named the group"
+        if call.wishes.hint:
+            reason += "; the hint does not rewrite it"
+        return Choice(group, "explicit", None, ((group, None),), reason)
 
-    def _in_turn(self, group: str) -> tuple[Deployment, ...]:
-        deployments = self.groups[group]
-        first = next(self._turns[group]) % len(deployments)
-        return (*deployments[first:], *deployments[:first])
+
+def _fixed(group: str, strategy: str, candidates: tuple[str, ...], reason: str) -> Choice:
+    ranking = (group, *(name for name in candidates if name != group))
+    return Choice(group, strategy, None, tuple((name, None) for name in ranking), reason)
+
+
+def _first(deployments: tuple[Deployment, ...], wanted: str) -> tuple[Deployment, ...]:
+    kept = tuple(d for d in deployments if d.id == wanted)
+    return (*kept, *(d for d in deployments if d.id != wanted)) if kept else deployments

@@ -1,64 +1,40 @@
-"""Walks one call through the steps after authentication; settles it once, whatever happens."""
+"""Walks one call through the steps after authentication; settles it once, whatever happens.
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+`Exchange.settle` appends the row to the journal before the caller has the last byte, so whatever a caller received is
+accounted for even if the worker dies at that moment. `Exchange.close` then frees the slot.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import to_json
 
-from routeiq_appliance.errors import CallError
-from routeiq_appliance.pipeline.admit import admit
-from routeiq_appliance.pipeline.call import complete, open_stream
+from routeiq_appliance.pipeline.admit import (
+    Estimator,
+    Room,
+    admission_of,
+    ratelimit_headers,
+    require_room,
+    too_much,
+)
+from routeiq_appliance.pipeline.call import Caller, Work
 from routeiq_appliance.pipeline.relay import relay_body, relay_events
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.settle import ledger_row
-from routeiq_appliance.pipeline.types import Call, Decision, Principal, Tally
+from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Principal, Tally
 from routeiq_appliance.state.ledger import Ledger
+from routeiq_appliance.state.shared.interface import Admission, Grant, Scope, Settlement, SharedState, Verdict
+from routeiq_appliance.telemetry.logs import CallLog
 from routeiq_appliance.telemetry.metrics import Metrics
-from routeiq_appliance.upstreams.interface import Upstream
+from routeiq_appliance.telemetry.tracing import RequestSpan, Tracer
 
 __all__ = ["Exchange", "Pipeline"]
-
-_LOG = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-class Exchange:
-    """One call under way; `decision` is there after `complete` or `open_stream` began to call."""
-
-    def __init__(self, route: Route, upstream: Upstream, principal: Principal, call: Call) -> None:
-        self._route = route
-        self._upstream = upstream
-        self.principal = principal
-        self.call = call
-        self.decision: Decision | None = None
-        self.tally = Tally()
-
-    async def complete(self) -> dict[str, Any]:
-        """Return the whole answer; raises `CallError`."""
-        decision = self.decision = await self._route.decide(self.principal, self.call)
-        return relay_body(
-            await complete(self._upstream, decision.deployment, self.call), decision, self.tally
-        )
-
-    async def open_stream(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Return the events, the first of which has arrived; raises `CallError`."""
-        decision = self.decision = await self._route.decide(self.principal, self.call)
-        events = await open_stream(self._upstream, decision.deployment, self.call)
-        return relay_events(events, self.call, decision, self.tally)
-
-    def answered(self) -> None:
-        """Note that the caller has the whole answer."""
-        self.tally.status, self.tally.outcome = 200, "answered"
-
-    def broken(self, outcome: str, status: int) -> None:
-        """Note that the call ended otherwise."""
-        self.tally.status, self.tally.outcome = status, outcome
 
 
 class Pipeline:
@@ -67,37 +43,193 @@ class Pipeline:
     def __init__(
         self,
         route: Route,
-        upstream: Upstream,
+        caller: Caller,
+        shared: SharedState,
         ledger: Ledger,
+        estimator: Estimator,
         metrics: Metrics,
+        tracer: Tracer,
+        log: CallLog,
+        room: Room,
         *,
+        affinity_seconds: int,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.route = route
-        self._upstream = upstream
-        self._ledger = ledger
-        self._metrics = metrics
-        self._now = now
+        self.caller = caller
+        self.shared = shared
+        self.ledger = ledger
+        self.estimator = estimator
+        self.metrics = metrics
+        self.tracer = tracer
+        self.log = log
+        self.room = room
+        self.affinity_seconds = affinity_seconds
+        self.now = now
 
-    @asynccontextmanager
-    async def exchange(self, principal: Principal, call: Call) -> AsyncIterator[Exchange]:
-        """Admit a call; on leaving, one ledger row, one log line and the metrics are written."""
-        exchange = Exchange(self.route, self._upstream, principal, call)
+    async def begin(self, principal: Principal, call: Call) -> "Exchange":
+        """Admit a call; raises `CallError` 429 or 503. Whoever gets an exchange must `close` it."""
+        require_room(self.room, ledger_has_room=self.ledger.has_room)
+        admission = admission_of(call, principal, self.estimator)
+        verdict = await self.shared.admit(admission)
+        if verdict.refusal is not None:
+            raise too_much(verdict.refusal)
+        return Exchange(self, principal, call, admission, verdict)
+
+
+class Exchange:
+    """One admitted call; `decision` is there after `complete` or `open_stream` began to call."""
+
+    def __init__(
+        self, pipeline: Pipeline, principal: Principal, call: Call, admission: Admission, verdict: Verdict
+    ) -> None:
+        self._pipeline = pipeline
+        self._admission = admission
+        self._verdict = verdict
+        self._grants: list[Grant] = [verdict.grant] if verdict.grant is not None else []
+        self._work: Work | None = None
+        self._settled = False
+        self._cost = 0
+        self.principal = principal
+        self.call = call
+        self.decision: Decision | None = None
+        self.tally = Tally()
+        self.span: RequestSpan = pipeline.tracer.request(call.trace_headers, call_id=call.id)
+        pipeline.room.running += 1
+        self._flight = pipeline.metrics.in_flight(stream=call.stream)
+        self._flight.__enter__()
+
+    @property
+    def answers(self) -> str:
+        """The group that answers; the group decided for, before one does."""
+        if self.tally.deployment is not None:
+            return self.tally.deployment.group
+        return self.decision.group if self.decision is not None else self.call.asked
+
+    def ratelimit_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return what the caller is told about its limits."""
+        standings = self._verdict.standings
+        return ratelimit_headers(self._admission.scopes, standings) if standings else []
+
+    async def complete(self) -> dict[str, Any]:
+        """Return the whole answer; raises `CallError`."""
+        work = await self._begin_work()
+        body = await self._pipeline.caller.complete(work)
+        return relay_body(body, self.answers, self.tally)
+
+    async def open_stream(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Return the events, the first of which has arrived; raises `CallError`."""
+        work = await self._begin_work()
+        events = await self._pipeline.caller.open_stream(work)
+        return relay_events(events, self.call, self.answers, self.tally)
+
+    def answered(self) -> None:
+        """Note that the answer is whole, and account for it: before its last byte is sent."""
+        self.tally.status, self.tally.outcome = 200, "answered"
+        self._settle()
+
+    def broken(self, outcome: str, status: int) -> None:
+        """Note that the call ended otherwise."""
+        if not self._settled:
+            self.tally.status, self.tally.outcome = status, outcome
+
+    async def close(self) -> None:
+        """Account for the call if it was not, then free its slot."""
         try:
-            admit(ledger_has_room=self._ledger.has_room)
-            with self._metrics.in_flight(stream=call.stream):
-                yield exchange
-        except CallError as error:
-            exchange.broken(error.code or error.kind, error.status)
-            raise
+            if self._work is not None:
+                await self._work.close()
         finally:
-            self._settle(exchange)
+            self._settle()
+            pipeline = self._pipeline
+            tokens = self.tally.prompt_tokens + self.tally.completion_tokens
+            for grant in self._grants:
+                pipeline.shared.settle(Settlement(grant, tokens, self._cost))
+            pipeline.room.running -= 1
+            self._flight.__exit__(None, None, None)
 
-    def _settle(self, exchange: Exchange) -> None:
-        row = ledger_row(
-            exchange.call, exchange.principal, exchange.decision, exchange.tally, now=self._now()
+    async def _begin_work(self) -> Work:
+        decision = await self._decide()
+        self._work = Work(self.principal, self.call, decision, self.tally, self.span, self._admission.tokens)
+        return self._work
+
+    async def _decide(self) -> Decision:
+        pipeline, call = self._pipeline, self.call
+        conversation = _conversation(self.principal, call)
+        kept = await pipeline.shared.recall(conversation) if conversation else None
+        decision = await pipeline.route.decide(
+            self.principal, call, kept=kept, live=pipeline.shared.active_strategy()
         )
-        self._ledger.record(to_json(row))
-        self._metrics.settled(row)
-        shown = {key: value for key, value in row.items() if key not in {"started_at", "decision"}}
-        _LOG.info("call", extra={**shown, "decision": row["decision"]})
+        if self.principal.model_limits:
+            decision = await self._within_model_limits(decision)
+        self.decision = decision
+        self.span.decided(decision)
+        return decision
+
+    async def _within_model_limits(self, decision: Decision) -> Decision:
+        """Admit the key to the group's own limits; for `auto`, to the best group that still has room."""
+        others = [name for name, _ in decision.ranking if name != decision.group]
+        refusal = None
+        for group in [decision.group, *(others if self.call.asked == AUTO else [])]:
+            scope = _model_scope(self.principal, group)
+            if scope is None:
+                break
+            verdict = await self._pipeline.shared.admit(
+                Admission(
+                    self.call.id,
+                    (scope,),
+                    self._admission.tokens,
+                    self._admission.cost,
+                    self._admission.lease_seconds,
+                )
+            )
+            if verdict.grant is not None:
+                self._grants.append(verdict.grant)
+                break
+            refusal = refusal or verdict.refusal
+        else:
+            assert refusal is not None  # noqa: S101 - the loop ran, and nothing was granted
+            self.decision = decision
+            raise too_much(refusal)
+        if group == decision.group:
+            return decision
+        return self._pipeline.route.instead(
+            decision, group, self.call, "the key's limit on the first choice is reached"
+        )
+
+    def _settle(self) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        pipeline, tally = self._pipeline, self.tally
+        row = ledger_row(
+            self.call, self.principal, self.decision, tally, now=pipeline.now(), trace_id=self.span.trace_id
+        )
+        # What settlement adds is what the ledger says.
+        tally.prompt_tokens, tally.completion_tokens = row["prompt_tokens"], row["completion_tokens"]
+        self._cost = row["cost"] or 0
+        raw = to_json(row)
+        pipeline.ledger.record(raw)
+        pipeline.metrics.settled(row, tally.attempts)
+        strategy = self.decision.strategy if self.decision is not None else None
+        pipeline.log.write(raw, span_id=self.span.span_id, strategy=strategy, model=row["group"])
+        self.span.end(row)
+        if tally.status == 200 and tally.deployment is not None and pipeline.affinity_seconds:
+            conversation = _conversation(self.principal, self.call)
+            if conversation:
+                kept = f"{tally.deployment.group}\n{tally.deployment.id}"
+                pipeline.shared.remember(conversation, kept, seconds=pipeline.affinity_seconds)
+
+
+def _model_scope(principal: Principal, group: str) -> Scope | None:
+    limit = principal.model_limits.get(group)
+    if limit is None:
+        return None
+    return Scope(f"key:{principal.key_id}/model:{group}", limit.rpm, limit.tpm, None, limit.budget)
+
+
+def _conversation(principal: Principal, call: Call) -> str | None:
+    """Return the name in shared state: a caller's own word, so hashed, and apart for each team or key."""
+    if call.wishes.conversation is None:
+        return None
+    owner = principal.team_id or principal.key_id
+    return hashlib.sha256(f"{owner}\n{call.wishes.conversation}".encode("utf-8", "replace")).hexdigest()[:40]

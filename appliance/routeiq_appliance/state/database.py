@@ -52,7 +52,8 @@ def open_engine(url: URL, *, pool_size: int = 4) -> sa.Engine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5},
+        # A server that is gone without a word must not hold a thread for the kernel's minutes.
+        connect_args={"connect_timeout": 5, "tcp_user_timeout": 5000, "options": "-c statement_timeout=10000"},
     )
 
 

@@ -39,6 +39,8 @@ def migrate(engine: sa.Engine) -> tuple[str | None, str]:
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
+                # Calls are cut off after seconds (`state.database`); a large table takes longer to change.
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             before = MigrationContext.configure(connection).get_current_revision()
             if before is not None and before not in known:

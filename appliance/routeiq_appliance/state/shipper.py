@@ -61,6 +61,7 @@ class Shipper:
         self._jitter = jitter
         self._reader = journal.reader()
         self._adopted: tuple[str, Reader, Claim] | None = None
+        self._foreign: set[str] = set()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._ending = threading.Event()
@@ -142,7 +143,17 @@ class Shipper:
     def _find_dead(self) -> tuple[str, Reader, Claim] | None:
         folder = self._journal.folder
         for name in journal_names(folder):
-            held = claim(folder, name) if name != self._journal.name else None
+            if name == self._journal.name or name in self._foreign:
+                continue
+            try:
+                held = claim(folder, name)
+            except OSError as error:
+                # Another user's, say: no reason to leave the others' rows where they are.
+                self._foreign.add(name)
+                _LOG.error(
+                    "ledger journal cannot be adopted", extra={"journal": name, "reason": error.strerror}
+                )
+                continue
             if held is not None:
                 return name, Reader(folder, name), held
         return None
@@ -204,7 +215,7 @@ class Shipper:
                 return
             if failures:
                 self._back_off(failures)
-            elif self._adopted is None and not self._behind():
+            elif self._adopted is None and not (busy and self._behind()):
                 idle = self._rest(busy=busy)
 
     def _save(self, error: Exception, failures: int) -> None:

@@ -194,7 +194,9 @@ def _object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _refusal(response: aiohttp.ClientResponse, raw: bytes, deployment: Deployment, limits: Limits) -> UpstreamError:
+def _refusal(
+    response: aiohttp.ClientResponse, raw: bytes, deployment: Deployment, limits: Limits
+) -> UpstreamError:
     try:
         value = from_json(raw)
     except ValueError:

@@ -14,7 +14,8 @@ from routeiq_appliance.pipeline.types import Deployment
 __all__ = ["broken", "of_status", "refused_words", "timed_out", "unreachable"]
 
 _TOO_LONG = re.compile(
-    r"context.?(length|window|size)|maximum (context|model) length|too many tokens|prompt is too long", re.IGNORECASE
+    r"context.?(length|window|size)|maximum (context|model) length|too many tokens|prompt is too long",
+    re.IGNORECASE,
 )
 
 
@@ -24,7 +25,7 @@ def of_status(
     """Return the error for an upstream's status; `words` and `code` are its body's `message` and `code`."""
     if status in {400, 413, 422}:
         said = refused_words(words, deployment, limits)
-        fault = code == "context_length_exceeded" or code == "exceed_context_size_error" or _TOO_LONG.search(said)
+        fault = code in {"context_length_exceeded", "exceed_context_size_error"} or _TOO_LONG.search(said)
         return UpstreamError("context" if fault else "caller", 400, said)
     if status == 429:
         return UpstreamError(
