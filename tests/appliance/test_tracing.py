@@ -17,12 +17,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as opentelemetrys_encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind
+from opentelemetry.trace.span import TraceState
+from opentelemetry.trace.status import Status as OtelStatus
+from opentelemetry.trace.status import StatusCode
 
 from routeiq_appliance.egress.destinations import Destination
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.pipeline.types import Decision, Deployment, Tally
+from routeiq_appliance.telemetry.encoding import encode_spans
 from routeiq_appliance.telemetry.otel import OtelTracer
 from routeiq_appliance.telemetry.otlp import OtlpExporter
 from routeiq_appliance.telemetry.sampler import make_sampler
@@ -465,6 +474,37 @@ def test_without_a_target_the_callers_trace_is_passed_on_and_opentelemetry_not_i
 
 
 HEX = "0123456789abcdef"
+plain = st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+
+
+@given(
+    st.dictionaries(st.text(min_size=1), plain | st.lists(st.text(), min_size=1).map(tuple), max_size=8),
+    st.integers(1, 2**128 - 1),
+    st.integers(1, 2**64 - 1),
+    st.sampled_from([None, "a=1", "a=1,b@c=2"]),
+    st.sampled_from(SpanKind),
+    st.integers(0, 2**63),
+    st.booleans(),
+    st.booleans(),
+)
+def test_spans_are_encoded_as_opentelemetrys_own_encoder_does(
+    attributes: dict[str, Any], trace_id: int, span_id: int, state: str | None, kind: SpanKind, at: int, remote: bool,
+    failed: bool,
+) -> None:  # fmt: skip
+    context = SpanContext(
+        trace_id, span_id, False, trace_state=TraceState.from_header([state]) if state else None
+    )
+    parent = SpanContext(trace_id, span_id ^ 1, is_remote=remote)
+    span = ReadableSpan(
+        name="a name", context=context, parent=parent if span_id % 3 else None, resource=Resource(attributes),
+        attributes=attributes, kind=kind, status=OtelStatus(StatusCode.ERROR if failed else StatusCode.UNSET),
+        start_time=at, end_time=at + 1, instrumentation_scope=InstrumentationScope("scope"),
+    )  # fmt: skip
+    ours = ExportTraceServiceRequest.FromString(encode_spans([span, span]))
+    theirs = opentelemetrys_encode_spans([span, span])
+    assert ours == theirs
+
+
 ids = st.text(HEX, min_size=32, max_size=32)
 span_ids = st.text(HEX, min_size=16, max_size=16)
 

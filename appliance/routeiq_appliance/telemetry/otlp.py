@@ -1,6 +1,6 @@
 """Sends finished spans to the collector: OTLP over HTTP, protobuf, gzip. Runs in the batch's thread, never in a call's.
 
-The encoding is OpenTelemetry's. The sending is ours, because its exporter reads a dozen variables of its own, may take
+The sending is ours and not that of OpenTelemetry, because its exporter reads a dozen variables of its own, may take
 a session from an entry point, and `requests` obeys proxy variables: here nothing is dialled but the target, no redirect
 is followed and the environment says nothing.
 
@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from routeiq_appliance.errors import ConfigError
+from routeiq_appliance.telemetry.encoding import encode_spans
 from routeiq_appliance.telemetry.target import Target
 
 __all__ = ["OtlpExporter"]
@@ -69,7 +69,7 @@ class OtlpExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send one batch; never raises for what the network or the collector does."""
-        body = gzip.compress(encode_spans(spans).SerializeToString(), compresslevel=1)
+        body = gzip.compress(encode_spans(spans), compresslevel=1)
         fault = self._send(body)
         if fault is None:
             self.sent += len(spans)
