@@ -111,6 +111,16 @@ def test_a_segment_with_rows_that_were_not_shipped_is_not_emptied(tmp_path: Path
     assert read_all(reader) == [b'{"late": 1}']
 
 
+def test_a_segment_that_cannot_be_truncated_stays(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "w")
+    journal.append(b"{}")
+    reader = journal.reader()
+    read_all(reader)
+    journal._descriptor = os.open("/dev/full", os.O_WRONLY)
+    assert not journal.empty(*reader.position)
+    assert reader.read(10) == []
+
+
 def test_the_torn_end_of_a_segment_is_skipped_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

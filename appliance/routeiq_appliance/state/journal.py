@@ -125,7 +125,10 @@ class Journal:
         with self._lock:
             if (number, size) != (self._number, self._size) or size == 0:
                 return False
-            os.ftruncate(self._descriptor, 0)
+            try:
+                os.ftruncate(self._descriptor, 0)
+            except OSError:
+                return False  # The rows stay: posted again some day, they add nothing.
             self._total -= size
             self._size = 0
             self._weigh()

@@ -9,7 +9,6 @@ Every few seconds it looks for a journal whose worker is dead, and ships and del
 lock, and were there two, `posting` would still take each row once.
 """
 
-import contextlib
 import logging
 import os
 import random
@@ -103,8 +102,7 @@ class Shipper:
         if self._thread.is_alive():
             return False
         self._release(delete=False)
-        with contextlib.suppress(OSError):
-            self._tidy()
+        self._tidy()
         return True
 
     def step(self) -> bool:
