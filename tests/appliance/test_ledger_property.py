@@ -137,6 +137,13 @@ class Machine(RuleBasedStateMachine):
         assert spend_of(self.engine) == charged([self.rows[number - 1] for number in taken])
 
     def teardown(self) -> None:
+        try:
+            self._end()
+        finally:
+            self.engine.dispose()
+            shutil.rmtree(self.folder)
+
+    def _end(self) -> None:
         self.fails = self.poster.lost = 0
         for journal, shipper in self.workers:
             while shipper.step():
@@ -156,8 +163,6 @@ class Machine(RuleBasedStateMachine):
         )  # a parked row may be parked again with a copy or a batch that was unsure
         assert set(parked) <= {b'{"id": 1'}
         heir.close()
-        self.engine.dispose()
-        shutil.rmtree(self.folder)
 
     def _worker(self, data: st.DataObject) -> tuple[Journal, Shipper]:
         return self.workers[data.draw(st.integers(0, len(self.workers) - 1))]
