@@ -165,7 +165,7 @@ async def _run(tmp_path: Path, config_text: str, **settings: Any) -> AsyncGenera
     })  # fmt: skip
     config = parse_config(config_text, {})
     upstream = MemoryUpstream()
-    log = CallLog(LineWriter(sys.stderr.fileno()), service="routeiq-gateway")
+    log = CallLog(LineWriter(2), service="routeiq-gateway")
     gateway = build_gateway(
         values, config, arm_guard(values, config), log, worker_id="test", make_upstream=lambda: upstream
     )
@@ -335,7 +335,7 @@ def http_upstream() -> Iterator[Served]:
 
 @dataclass
 class Process:
-    """`routeiq serve` in a process of its own, sealed, with the real LiteLLM; `lines` are its log so far."""
+    """`routeiq serve` in a process of its own, sealed, with both upstreams; `lines` are its log so far."""
 
     port: int
     process: subprocess.Popen[str] = field(repr=False)
@@ -347,20 +347,22 @@ class Process:
 
 
 @pytest.fixture(scope="session")
-def litellm_gateway(http_upstream: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+def gateway_process(http_upstream: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A gateway as an operator starts it; each group's model picks a fault of `HttpUpstream`."""
     folder = tmp_path_factory.mktemp("gateway")
     names = ["plain", "hang", "endless", "cut", "silent", "garbage", "redirect"]
     names += [f"status-{code}" for code in (400, 401, 404, 422, 429, 500, 503)]
     entries = "\n".join(
-        f"  - model_name: {name}\n    litellm_params: {{model: openai/{name}, api_base: {http_upstream.url}/v1, "
-        f"api_key: os.environ/SMALL_KEY, timeout: {1 if name == 'hang' else 20}}}"
+        f"  - model_name: {prefix}{name}\n    litellm_params: {{model: openai/{name}, "
+        f"api_base: {http_upstream.url}/v1, api_key: os.environ/SMALL_KEY, timeout: {1 if name == 'hang' else 20}}}\n"
+        f"    model_info: {{upstream: {upstream}}}"
+        for prefix, upstream in (("", "direct"), ("litellm-", "litellm"))
         for name in names
     )
     # No canaries: the test host may have a way out; every dial is guarded all the same.
     config = folder / "config.yaml"
     config.write_text(
-        f"model_list:\n{entries}\nrouteiq: {{egress: sealed, canaries: [], auto: {{candidates: [plain]}}}}\n"
+        f"model_list:\n{entries}\nrouter_settings: {{num_retries: 0}}\nrouteiq: {{egress: sealed, canaries: [], auto: {{candidates: [plain]}}}}\n"
     )
     environ = {
         "PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": MASTER_KEY, "SMALL_KEY": "sk-upstream-secret",

@@ -75,7 +75,9 @@ def test_a_second_is_charged_in_parts() -> None:
         ("budget", "budget_exceeded", "the budget of this team is spent", 13),
     ],
 )
-def test_a_refusal_names_whose_limit_and_when_to_come_back(kind: str, code: str, said: str, after: int) -> None:
+def test_a_refusal_names_whose_limit_and_when_to_come_back(
+    kind: str, code: str, said: str, after: int
+) -> None:
     error = too_much(Refusal("team:secret-id", kind, 5, 12.3))  # type: ignore[arg-type]
     assert (error.status, error.code, str(error), error.retry_after) == (429, code, said, after)
 

@@ -119,7 +119,7 @@ async def test_an_image_in_the_request_is_relayed(running: Any) -> None:
         {"type": "text", "text": "what is it?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
     ]
-    answer = await _chat(running, messages=[{"role": "user", "content": parts}])
+    answer = await _chat(running, model="auto", messages=[{"role": "user", "content": parts}])
     assert answer.status_code == 200
     assert running.upstream.calls[0].params["messages"][0]["content"] == parts
     assert running.upstream.calls[0].prompt == "what is it?"

@@ -15,7 +15,9 @@ from routeiq_appliance.pipeline.retry import (
 )
 
 _POLICY = CallPolicy(
-    fallbacks={"small": ("large", "huge")}, context_window_fallbacks={"small": ("long",)}, default_fallbacks=("any",)
+    fallbacks={"small": ("large", "huge")},
+    context_window_fallbacks={"small": ("long",)},
+    default_fallbacks=("any",),
 )
 
 

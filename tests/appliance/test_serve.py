@@ -54,8 +54,8 @@ def test_a_canary_that_answers_refuses_to_serve(tmp_path: Path) -> None:  # A11
     assert not (tmp_path / "data").exists()
 
 
-def test_more_workers_are_refused(tmp_path: Path) -> None:
-    assert "--workers 2: only 1 is possible until workers share state" in _refused(
+def test_more_workers_without_shared_state_are_refused(tmp_path: Path) -> None:  # B1
+    assert "--workers 2: DATABASE_URL and REDIS_URL not set" in _refused(
         _serve(tmp_path, CONFIG, "--workers", "2")
     )
 

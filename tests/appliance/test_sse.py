@@ -10,7 +10,11 @@ from routeiq_appliance.upstreams.sse import EventSplitter
 _DATA = st.binary(max_size=40).filter(lambda data: b"\n" not in data and b"\r" not in data)
 
 
-@given(st.lists(_DATA, max_size=8), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 400), max_size=12))
+@given(
+    st.lists(_DATA, max_size=8),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.lists(st.integers(0, 400), max_size=12),
+)
 def test_events_come_out_whole_wherever_the_bytes_are_cut(
     events: list[bytes], line: bytes, cuts: list[int]
 ) -> None:

@@ -53,7 +53,11 @@ def open_engine(url: URL, *, pool_size: int = 4) -> sa.Engine:
         pool_timeout=5,
         pool_pre_ping=True,
         # A server that is gone without a word must not hold a thread for the kernel's minutes.
-        connect_args={"connect_timeout": 5, "tcp_user_timeout": 5000, "options": "-c statement_timeout=10000"},
+        connect_args={
+            "connect_timeout": 5,
+            "tcp_user_timeout": 5000,
+            "options": "-c statement_timeout=10000",
+        },
     )
 
 
