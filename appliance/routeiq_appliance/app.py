@@ -27,6 +27,7 @@ from routeiq_appliance.config.deployments import deployments_of, needs_litellm, 
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.config.policy import CallPolicy, call_policy
 from routeiq_appliance.egress.guard import Guard
+from routeiq_appliance.errors import StateError
 from routeiq_appliance.lifetime import Lifetime
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
 from routeiq_appliance.pipeline.admit import Estimator, Room
@@ -177,7 +178,10 @@ def _shared_state(
     settings: Settings, engine: sa.Engine, executor: ThreadPoolExecutor, worker_id: str
 ) -> SharedState:
     async def spent(pairs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
-        return await asyncio.get_running_loop().run_in_executor(executor, load_spend, engine, pairs)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, load_spend, engine, pairs)
+        except sa.exc.SQLAlchemyError as error:
+            raise StateError("the ledger does not answer") from error
 
     if settings.redis_url is None:
         return MemoryState(spent)

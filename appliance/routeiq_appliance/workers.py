@@ -20,7 +20,7 @@ from routeiq_appliance.egress.guard import GuardedLoop
 from routeiq_appliance.serving import load, server_options, settle_memory, worker_name
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.opening import open_state
-from routeiq_appliance.telemetry.exposition import prepare_multiprocess, worker_died
+from routeiq_appliance.telemetry.exposition import prepare_multiprocess, serve_workers, worker_died
 from routeiq_signing.errors import RouteIQError
 
 __all__ = ["supervise"]

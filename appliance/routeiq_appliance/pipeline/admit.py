@@ -98,10 +98,18 @@ def admission_of(call: Call, principal: Principal, estimator: Estimator) -> Admi
 
 
 def too_much(refusal: Refusal) -> CallError:
-    """Return the 429 for a refusal, with `Retry-After` where waiting helps."""
+    """Return the 429 (503 when nobody can tell) for a refusal, with `Retry-After` where waiting helps."""
     whose = refusal.scope.partition(":")[0]
     if "/model:" in refusal.scope:
         whose = f"key on model `{refusal.scope.partition('/model:')[2]}`"
+    if refusal.kind == "unknown":
+        return CallError(
+            503,
+            f"what this {whose} has used is not known at the moment, and it is set to be refused then",
+            kind="server_error",
+            code="limits_unknown",
+            retry_after=5,
+        )
     after = None if refusal.retry_after is None else max(1, math.ceil(refusal.retry_after))
     if refusal.kind == "budget":
         return CallError(

@@ -215,6 +215,12 @@ class Authenticator:
             return
         self._evictions += 1
         self._unknown.clear()
+        if notice.value == "*":
+            # Notices may have been missed. Old news are kept: the database may be away.
+            for entry in self._entries.values():
+                entry.good_until = 0.0
+                entry.read_at = min(entry.read_at, self._clock() - self._limits.key_cache_seconds)
+            return
         kind, separator, identity = notice.value.partition(":")
         if not separator:
             kind, identity = "key", notice.value

@@ -32,7 +32,8 @@ __all__ = [
     "Verdict",
 ]
 
-LimitKind = Literal["requests", "tokens", "parallel", "budget"]
+LimitKind = Literal["requests", "tokens", "parallel", "budget", "unknown"]
+"""`unknown`: nobody can tell, and the scope wants to be refused then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,6 @@ class Grant:
     """What settlement needs of an admission; opaque to callers."""
 
     admission: Admission
-    windows: tuple[int, ...] = ()
-    """Per scope: which window the tokens were reserved in."""
     local: bool = False
     """Granted by this worker alone, while the shared state was away."""
 
@@ -115,7 +114,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What one worker tells all: `kind` is `key`, `strategy`, `breaker` or `model`; `value` is up to the kind."""
+    """What one worker tells all: `value` is up to the kind.
+
+    `key`: what is known of a key (its id), of `team:ID`, `user:ID`, or of all (`*`) is not true any more.
+    """
 
     kind: Literal["key", "strategy", "breaker"]
     value: str

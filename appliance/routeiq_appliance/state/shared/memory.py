@@ -9,15 +9,19 @@ from routeiq_appliance.state.shared.interface import (
     Grant,
     LoadSpend,
     Notice,
+    Refusal,
     Scope,
     Settlement,
     Standing,
     Verdict,
 )
 from routeiq_appliance.state.shared.rules import ScopeState, refusal_of, standing_of
+from routeiq_appliance.state.shared.spend_source import SpendSource
 
-__all__ = ["MemoryState", "is_limited"]
+__all__ = ["RETRY_SECONDS", "MemoryState", "is_limited"]
 
+RETRY_SECONDS = 5.0
+"""When to come back to a scope that refuses what nobody can tell."""
 _MAX_SCOPES = 100_000
 _MAX_CONVERSATIONS = 50_000
 
@@ -26,9 +30,11 @@ class MemoryState:
     """Implements `SharedState`. Scopes without limits are neither counted nor kept."""
 
     def __init__(self, load_spend: LoadSpend, *, clock: Callable[[], float] = time.time) -> None:
-        self._load_spend = load_spend
+        self._spend = SpendSource(load_spend)
         self._clock = clock
         self._scopes: OrderedDict[str, ScopeState] = OrderedDict()
+        self._guesses: dict[str, int] = {}
+        """Scopes whose spend the ledger could not tell, and what was taken for it."""
         self._conversations: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._listeners: list[Callable[[Notice], None]] = []
         self._blocked: set[str] = set()
@@ -52,9 +58,16 @@ class MemoryState:
             return Verdict(Grant(admission), None, ())
         unknown = [(s.name, s.period) for s in limited if s.budget is not None and not self._knows(s)]
         if unknown:
-            found = await self._load_spend(unknown)
-            for name, period in unknown:
-                self._learn(name, period, found.get((name, period), 0))
+            found = await self._spend.load(unknown)
+            if found is None:
+                closed = next((s for s in limited if s.fail_closed), None)
+                if closed is not None:
+                    return Verdict(None, Refusal(closed.name, "unknown", 0, RETRY_SECONDS), ())
+                for (name, period), spent in self._spend.last_known(unknown).items():
+                    self._guess(name, period, spent)
+            else:
+                for (name, period), spent in found.items():
+                    self._learn(name, period, spent)
         return self.decide(admission, limited)
 
     def decide(self, admission: Admission, limited: Sequence[Scope]) -> Verdict:
@@ -85,7 +98,6 @@ class MemoryState:
                     tokens=settlement.tokens,
                     cost=settlement.cost,
                     period=scope.period,
-                    now=self._clock(),
                 )
 
     async def release_budget(self, pairs: Sequence[tuple[str, int]]) -> None:
@@ -138,13 +150,24 @@ class MemoryState:
 
     def _knows(self, scope: Scope) -> bool:
         state = self._scopes.get(scope.name)
-        return state is not None and state.spent is not None and state.period == scope.period
+        known = state is not None and state.spent is not None and state.period == scope.period
+        return known and scope.name not in self._guesses
 
     def _learn(self, name: str, period: int, spent: int) -> None:
         state = self._state(name)
-        # While the ledger was read, another call may have learned it, and its cost been added since.
+        guess = self._guesses.pop(name, None)
+        if guess is not None and state.spent is not None and state.period == period:
+            # What was spent since the guess may not be in the ledger yet.
+            state.spent = spent + (state.spent - guess)
+        elif state.spent is None or state.period != period:
+            # While the ledger was read, another call may have learned it, and its cost been added since.
+            state.period, state.spent = period, spent
+
+    def _guess(self, name: str, period: int, spent: int) -> None:
+        state = self._state(name)
         if state.spent is None or state.period != period:
             state.period, state.spent = period, spent
+            self._guesses[name] = spent
 
     def _state(self, name: str) -> ScopeState:
         state = self._scopes.get(name)
@@ -159,6 +182,7 @@ class MemoryState:
         idle = [name for name, state in self._scopes.items() if not state.leases]
         for name in idle[: _MAX_SCOPES // 10]:
             del self._scopes[name]
+            self._guesses.pop(name, None)
 
 
 def is_limited(scope: Scope) -> bool:

@@ -58,9 +58,8 @@ class ScopeState:
             now + admission.lease_seconds, self.window, admission.tokens, admission.cost
         )
 
-    def settle(self, admission: Admission, *, tokens: int, cost: int, period: int, now: float) -> None:
-        """Put what was used in the place of what was reserved; once for each call."""
-        self.advance(now)
+    def settle(self, admission: Admission, *, tokens: int, cost: int, period: int) -> None:
+        """Put what was used in the place of what was reserved. A lease that ended was given back already."""
         lease = self.leases.pop(admission.call_id, None)
         if lease is not None:
             self.reserved -= lease.cost
@@ -69,7 +68,7 @@ class ScopeState:
             else:
                 self.tokens += max(0, tokens - lease.tokens)
         else:
-            self.tokens += max(0, tokens - admission.tokens)
+            self.tokens += tokens
         if self.spent is not None and self.period == period:
             self.spent += cost
 
