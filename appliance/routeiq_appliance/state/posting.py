@@ -9,7 +9,9 @@ of 22 names costs twice as much as checking and binding them here; the check als
 although the column's type is another.
 """
 
-from collections.abc import Sequence
+import itertools
+import operator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +53,8 @@ _COLUMNS = (
     "first_token_ms", "trace_id", "decision",
 )  # fmt: skip
 _LARGEST = 2**63 - 1
+_ROWS_PER_STATEMENT = 250
+"""SQLite binds 32,766 values at most."""
 
 
 class RefusedRowsError(StateError):
@@ -101,8 +105,9 @@ class _SQLite(Poster):
         self._engine = engine
         self._rows = SchemaValidator(core_schema.list_schema(_row_schema()))
         names = ", ".join(f'"{name}"' for name in _COLUMNS)
-        values = ", ".join(f":{name}" for name in _COLUMNS)
-        self._insert = f"INSERT INTO calls ({names}) VALUES ({values})"  # noqa: S608 - names from this module
+        self._insert = f"INSERT INTO calls ({names}) VALUES "  # noqa: S608 - names from this module
+        self._values = "(" + ", ".join("?" * len(_COLUMNS)) + ")"
+        self._ordered = operator.itemgetter(*_COLUMNS)
 
     def post(self, rows: Sequence[bytes]) -> int:
         try:
@@ -134,7 +139,11 @@ class _SQLite(Poster):
             del rows[identifier]
         if not rows:
             return 0
-        connection.exec_driver_sql(self._insert, list(rows.values()))
+        # Many rows a statement: the driver lets go of the interpreter for each one, and gets it back only when the
+        # event loop's thread yields.
+        for chunk in _chunks(list(rows.values()), _ROWS_PER_STATEMENT):
+            bound = tuple(itertools.chain.from_iterable(map(self._ordered, chunk)))
+            connection.exec_driver_sql(self._insert + ", ".join([self._values] * len(chunk)), bound)
         amounts = _amounts(rows.values())
         if amounts:
             connection.exec_driver_sql(
@@ -143,6 +152,11 @@ class _SQLite(Poster):
                 [(scope, period, amount) for (scope, period), amount in sorted(amounts.items())],
             )
         return len(rows)
+
+
+def _chunks(rows: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _amounts(rows: Any) -> dict[tuple[str, int], int]:
