@@ -28,10 +28,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-_TRACE_HEADERS = (
+_TRACE_HEADERS = frozenset({
     b"traceparent", b"tracestate", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid", b"x-b3-sampled",
     b"x-b3-flags",
-)  # fmt: skip
+})  # fmt: skip
 
 
 class CallerLeftError(Exception):
@@ -106,9 +106,9 @@ class Request:
     async def reply(self, status: int, value: Any, headers: Headers | None = None) -> None:
         """Send one JSON document."""
         data = json_bytes(value)
-        length = (b"content-length", str(len(data)).encode())
-        await self.start(status, b"application/json", [length, *(headers or [])])
-        await self.write(data, last=True)
+        length = (b"content-length", b"%d" % len(data))
+        await self.start(status, b"application/json", [length, *headers] if headers else [length])
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     def while_caller_waits(self) -> "CallerWatch":
         """Return a context that is cancelled when the caller leaves. The body must have been read."""

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Coroutine
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -41,17 +42,17 @@ class OpenAIRoutes:
         self._extra_names = extra_names
         self._limits = limits
 
-    async def chat(self, request: Request, principal: Principal) -> None:
+    def chat(self, request: Request, principal: Principal) -> Coroutine[Any, Any, None]:
         """`POST /v1/chat/completions`."""
-        await self._answer("chat", request, principal)
+        return self._answer("chat", request, principal)
 
-    async def completions(self, request: Request, principal: Principal) -> None:
+    def completions(self, request: Request, principal: Principal) -> Coroutine[Any, Any, None]:
         """`POST /v1/completions`."""
-        await self._answer("text", request, principal)
+        return self._answer("text", request, principal)
 
-    async def embeddings(self, request: Request, principal: Principal) -> None:
+    def embeddings(self, request: Request, principal: Principal) -> Coroutine[Any, Any, None]:
         """`POST /v1/embeddings`."""
-        await self._answer("embedding", request, principal)
+        return self._answer("embedding", request, principal)
 
     async def models(self, request: Request, principal: Principal) -> None:
         """`GET /v1/models`: what this key may ask for; `auto` says how it is routed."""
@@ -147,14 +148,13 @@ def _told(exchange: Exchange) -> Headers:
     headers: Headers = [(b"x-routeiq-decision-id", exchange.call.id.encode())]
     decision, deployment = exchange.decision, exchange.tally.deployment
     if decision is not None and deployment is not None:
-        headers += [
-            (b"x-routeiq-model", deployment.group.encode()),
-            (b"x-routeiq-deployment", deployment.id.encode()),
-            (b"x-routeiq-strategy", decision.strategy.encode()),
-        ]
+        headers.append((b"x-routeiq-model", deployment.group.encode()))
+        headers.append((b"x-routeiq-deployment", deployment.id.encode()))
+        headers.append((b"x-routeiq-strategy", decision.strategy.encode()))
         if decision.score is not None:
-            headers.append((b"x-routeiq-score", f"{decision.score:.4f}".encode()))
-    return headers + exchange.ratelimit_headers()
+            headers.append((b"x-routeiq-score", b"%.4f" % decision.score))
+    headers += exchange.ratelimit_headers()
+    return headers
 
 
 def _frame(event: dict[str, Any]) -> bytes:

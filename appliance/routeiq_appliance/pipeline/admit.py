@@ -136,15 +136,19 @@ def too_much(refusal: Refusal) -> CallError:
 def ratelimit_headers(scopes: Sequence[Scope], standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
     """Return `x-ratelimit-*` as OpenAI names them, of the scope with the least left."""
     headers: list[tuple[bytes, bytes]] = []
-    limits = {scope.name: scope for scope in scopes}
-    requests = [(s.remaining_requests, s) for s in standings if s.remaining_requests is not None]
-    if requests:
-        left, standing = min(requests, key=lambda item: item[0])
-        headers += _told(b"requests", limits[standing.scope].rpm, left, standing.reset_seconds)
-    tokens = [(s.remaining_tokens, s) for s in standings if s.remaining_tokens is not None]
-    if tokens:
-        left, standing = min(tokens, key=lambda item: item[0])
-        headers += _told(b"tokens", limits[standing.scope].tpm, left, standing.reset_seconds)
+    requests = tokens = None
+    for standing in standings:
+        left = standing.remaining_requests
+        if left is not None and (requests is None or left < (requests.remaining_requests or 0)):
+            requests = standing
+        left = standing.remaining_tokens
+        if left is not None and (tokens is None or left < (tokens.remaining_tokens or 0)):
+            tokens = standing
+    for scope in scopes:
+        if requests is not None and scope.name == requests.scope:
+            headers += _told(b"requests", scope.rpm, requests.remaining_requests or 0, requests.reset_seconds)
+        if tokens is not None and scope.name == tokens.scope:
+            headers += _told(b"tokens", scope.tpm, tokens.remaining_tokens or 0, tokens.reset_seconds)
     return headers
 
 

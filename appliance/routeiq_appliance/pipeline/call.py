@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -93,13 +93,13 @@ class Caller:
             if member.rpm or member.tpm or member.parallel
         }
 
-    async def complete(self, work: Work) -> dict[str, Any]:
+    def complete(self, work: Work) -> Coroutine[Any, Any, dict[str, Any]]:
         """Return the whole answer; raises `CallError`."""
-        return await self._until_answered(work, self._complete_once)
+        return self._until_answered(work, self._complete_once)
 
-    async def open_stream(self, work: Work) -> Events:
+    def open_stream(self, work: Work) -> Coroutine[Any, Any, Events]:
         """Return the events once the first one is there; raises `CallError`."""
-        return await self._until_answered(work, self._stream_once)
+        return self._until_answered(work, self._stream_once)
 
     async def _until_answered(self, work: Work, once: _Once[_Answer]) -> _Answer:
         work.ends_at = time.monotonic() + self._total_seconds

@@ -47,7 +47,7 @@ def ledger_row(
         cost = _cost(deployment, prompt, completion, seconds)
     return {
         "id": call.id,
-        "started_at": call.started_at.isoformat(timespec="microseconds"),
+        "started_at": call.started_at,
         "key_id": principal.key_id,
         "team_id": principal.team_id,
         "user_id": principal.user_id,

@@ -108,7 +108,7 @@ class Wishes:
     tags: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Call:
     """One request, validated and free of any dialect's envelope.
 
@@ -131,7 +131,7 @@ class Call:
     """`traceparent`, `tracestate`, `b3` … as the caller sent them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Decision:
     """Which group and deployments answer, and why."""
 
@@ -150,7 +150,7 @@ class Decision:
     """Deployments that were not candidates, with the reason: breaker open, tags, limits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Attempt:
     """One try of one deployment, for the ledger and the trace."""
 

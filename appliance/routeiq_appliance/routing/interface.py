@@ -6,7 +6,7 @@ from typing import Protocol
 __all__ = ["Choice", "RoutingStrategy"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Choice:
     """The group chosen, and why."""
 

@@ -174,7 +174,7 @@ def _amounts(rows: Any) -> dict[tuple[str, int], int]:
 def _instant(value: str) -> str:
     """Return an ISO 8601 instant as SQLAlchemy keeps it in SQLite: UTC, without a zone; raises ValueError."""
     instant = datetime.fromisoformat(value)
-    if len(value) == 32 and value[7] == "-" and value.endswith("+00:00"):
+    if len(value) == 27 and value[7] == "-" and value.endswith("Z"):
         return f"{value[:10]} {value[11:26]}"  # As `settle` writes it.
     return instant.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 

@@ -1,6 +1,6 @@
 """Hands each deployment to its upstream. LiteLLM is imported only when the configuration needs it."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any
 
 from routeiq_appliance.limits import Limits
@@ -17,11 +17,11 @@ class Upstreams:
     def __init__(self, by_name: Mapping[str, Upstream]) -> None:
         self._by_name = by_name
 
-    async def complete(
+    def complete(
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
-    ) -> dict[str, Any]:
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
         """See `Upstream.complete`."""
-        return await self._by_name[deployment.upstream].complete(deployment, call, headers)
+        return self._by_name[deployment.upstream].complete(deployment, call, headers)
 
     def stream(
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]

@@ -1,6 +1,6 @@
 """What an upstream is: it calls one deployment, and translates every failure into `UpstreamError`."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Protocol
 
 from routeiq_appliance.pipeline.types import Call, Deployment
@@ -14,9 +14,9 @@ class Upstream(Protocol):
     Deadlines but for the connection's are the caller's: a call that is cancelled ends the upstream's work.
     """
 
-    async def complete(
+    def complete(
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
-    ) -> dict[str, Any]:
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
         """Return the answer's body; raises `UpstreamError`."""
 
     def stream(

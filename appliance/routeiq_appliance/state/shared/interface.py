@@ -52,7 +52,7 @@ class Scope:
     """Refuse, rather than go on with last known numbers, while the shared state is away."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Admission:
     """A call that asks to start. `tokens` and `cost` (pico-dollars) are estimates from above."""
 
@@ -74,7 +74,7 @@ class Refusal:
     retry_after: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Standing:
     """How a scope stands after the admission; for `x-ratelimit-*`. None: no such limit."""
 
@@ -85,7 +85,7 @@ class Standing:
     """Until the window ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Grant:
     """What settlement needs of an admission; opaque to callers."""
 
@@ -94,7 +94,7 @@ class Grant:
     """Granted by this worker alone, while the shared state was away."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Verdict:
     """The answer to an admission: exactly one of `grant` and `refusal`."""
 
@@ -103,7 +103,7 @@ class Verdict:
     standings: tuple[Standing, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
 class Settlement:
     """What a granted call used: `tokens` in all, `cost` in pico-dollars."""
 
