@@ -1,59 +1,39 @@
-"""Shared state of several workers and replicas, in Redis: one primary, or one behind Sentinel; not a cluster.
+"""Shared state of several workers and replicas, in Redis 6.2 or later: one primary, alone or behind Sentinel.
 
-While Redis is away, limits are this worker's share (a worker's part of those last seen alive), budgets go on from the
-last known spend, scopes that `fail_closed` refuse, and the block list stays as it was. What was spent and given back
-meanwhile is sent when Redis is back. Keys want `noeviction`: an evicted lease would free a slot too early (H17); spend
-may go, it is read from the ledger again.
+Not a cluster: a call's scopes lie in different slots. The state wants `noeviction`: an evicted lease frees a slot too
+early (H17). Spend may go at any time, it is read from the ledger again. Limits are counted by Redis's clock.
+
+While Redis is away (an error, or no answer in time) limits are this worker's share of them, budgets go on from the last
+known spend, scopes that `fail_closed` refuse, and snapshots stay as they were. No call waits for a Redis that is known
+to be away: one task tries to come back. Then Redis is told what was settled, spent, said and remembered meanwhile.
 """
 
-import asyncio
 import contextlib
-import logging
-import random
+import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-from routeiq_appliance.state.shared.commands import AwayError, Commands, Script
-from routeiq_appliance.state.shared.interface import (
-    Admission,
-    Grant,
-    LoadSpend,
-    Notice,
-    Refusal,
-    Scope,
-    Settlement,
-    Standing,
-    Verdict,
-)
-from routeiq_appliance.state.shared.local import LocalShare
-from routeiq_appliance.state.shared.memory import is_limited
-from routeiq_appliance.state.shared.news import News
-from routeiq_appliance.state.shared.scripts import (
-    ADD,
-    ADMIT,
-    BEAT,
-    FORGET,
-    KINDS,
-    SEED,
-    SETTLE,
-    keys_of,
-)
-from routeiq_appliance.state.shared.spend_source import SpendSource
+from routeiq_appliance.state.shared.interface import Admission, LoadSpend, Notice, Settlement, Verdict
+from routeiq_appliance.state.shared.memory import Conversations
+from routeiq_appliance.state.shared.news import CHANNEL, News
+from routeiq_appliance.state.shared.plan import spend_key
+from routeiq_appliance.state.shared.remote import SharedLimits, ignore
+from routeiq_appliance.state.shared.scripts import read_scripts
+from routeiq_appliance.state.shared.session import Session
+from routeiq_appliance.state.shared.spending import Spending
+from routeiq_appliance.state.shared.wire import LOST, Wire, WireError, read_address
 
 __all__ = ["RedisState"]
 
-_LOG = logging.getLogger(__name__)
-_BEAT_SECONDS = 2.0
-_ALIVE_SECONDS = 10.0
-_MAX_PAUSE_SECONDS = 2.0
-_BACKLOG = 20_000
-"""Settlements kept for Redis's return; beyond them leases end by themselves, and only the money is sent."""
-_WORKERS = "routeiq:workers"
+_AFFINITY = "routeiq:affinity:"
+_MAX_UNSENT = 10_000
 
 
 class RedisState:
-    """Implements `SharedState`. `seconds`: how long an answer may take before Redis counts as away."""
+    """Implements `SharedState`. `timeout`: seconds until an answer counts as missing. `clock` is for tests."""
 
     def __init__(
         self,
@@ -61,98 +41,79 @@ class RedisState:
         load_spend: LoadSpend,
         *,
         worker_id: str,
-        seconds: float = 0.25,
-        clock: Callable[[], float] = time.time,
+        timeout: float = 0.25,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self._admit, self._settle, self._seed = Script(ADMIT), Script(SETTLE), Script(SEED)
-        self._add, self._forget, self._beat = Script(ADD), Script(FORGET), Script(BEAT)
-        scripts = (self._admit, self._settle, self._seed, self._add, self._forget, self._beat)
-        self._commands = Commands(url, scripts, seconds=seconds)
-        self._news = News(url)
-        self._spend = SpendSource(load_spend)
-        self._local = LocalShare(self._spend, clock=clock)
-        self._worker_id = worker_id
-        self._clock = clock
-        self._backlog: deque[tuple[tuple[Scope, ...], str, int, int]] = deque()
-        self._owed: Counter[tuple[str, int]] = Counter()
-        self._keeper: asyncio.Task[None] | None = None
-        self._away = asyncio.Event()
+        self._wall = clock or time.time
+        # A worker that was restarted under its old name is another one.
+        worker = f"{worker_id.replace(' ', '-')}-{os.urandom(4).hex()}"
+        self._scripts = read_scripts()
+        self._spending = Spending(load_spend)
+        self._limits = SharedLimits(
+            self._spending, self._scripts, lambda: self._session.wire, worker=worker, clock=clock
+        )
+        self._news = News(worker, self._spending.forget)
+        self._unsent: deque[tuple[Any, ...]] = deque(maxlen=_MAX_UNSENT)
+        """News for Redis's return."""
+        self._conversations = Conversations(self._wall)
+        self._session = Session(
+            read_address(url),
+            timeout=timeout,
+            set_up=self._set_up,
+            beat=self._beat,
+            on_push=self._news.on_push,
+        )
 
     @property
     def degraded(self) -> bool:
         """See `SharedState.degraded`."""
-        return not self._commands.connected
+        return self._session.wire is None
 
     async def start(self) -> None:
         """See `SharedState.start`."""
-        with contextlib.suppress(AwayError):
-            await self._come_back()
-        await self._news.start()
-        self._keeper = asyncio.create_task(self._keep())
+        await self._session.start()
 
     async def close(self) -> None:
         """See `SharedState.close`."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-        await self._news.close()
-        await self._commands.close()
+        wire = self._session.wire
+        if wire is not None:
+            self._limits.leave(wire)
+        await self._session.close()
 
     async def admit(self, admission: Admission) -> Verdict:
         """See `SharedState.admit`."""
-        limited = [scope for scope in admission.scopes if is_limited(scope)]
-        if not limited:
-            return Verdict(Grant(admission), None, ())
-        try:
-            verdict = await self._ask(admission, limited)
-            if verdict is None:
-                verdict = await self._ask_again(admission, limited)
-        except AwayError as error:
-            self._away.set()
-            if error.sent:
-                # Redis may have granted it: nobody would give that lease back.
-                self._keep_for_later(tuple(limited), admission.call_id, 0, 0)
-            return await self._local.admit(admission, limited)
-        return verdict
+        return await self._limits.admit(admission)
 
     def settle(self, settlement: Settlement) -> None:
         """See `SharedState.settle`."""
-        grant = settlement.grant
-        admission = grant.admission
-        limited = tuple(scope for scope in admission.scopes if is_limited(scope))
-        if not limited:
-            return
-        for scope in limited:
-            self._spend.add(scope.name, scope.period, settlement.cost)
-        if grant.local:
-            self._local.settle(settlement)
-            for scope in limited:
-                self._owed[scope.name, scope.period] += settlement.cost
-        else:
-            self._send_settlement(limited, admission.call_id, settlement.tokens, settlement.cost)
+        self._limits.settle(settlement)
 
     async def release_budget(self, pairs: Sequence[tuple[str, int]]) -> None:
         """See `SharedState.release_budget`."""
-        keys = [keys_of(name)[0] for name, _ in pairs]
-        with contextlib.suppress(AwayError):
-            await self._commands.run(self._forget, keys, [period for _, period in pairs])
+        self._spending.forget(pairs)
+        if pairs:
+            await self._tell([("DEL", *map(spend_key, pairs)), *self._news.release(pairs)])
 
     async def recall(self, conversation: str) -> str | None:
-        """See `SharedState.recall`."""
-        try:
-            kept = await self._commands.ask("GET", f"routeiq:affinity:{conversation}")
-        except AwayError:
-            return None
-        return kept.decode() if isinstance(kept, bytes) else None
+        """See `SharedState.recall`; in an outage, what was remembered in it."""
+        wire = self._session.wire
+        if wire is not None:
+            with contextlib.suppress(OSError, WireError):
+                kept = await wire.ask(("HGET", _AFFINITY + conversation, "deployment"))
+                return kept.decode("utf-8", "replace") if kept is not None else None
+        return self._conversations.recall(conversation)
 
     def remember(self, conversation: str, value: str, *, seconds: int) -> None:
         """See `SharedState.remember`."""
-        self._commands.ask("SET", f"routeiq:affinity:{conversation}", value, "EX", seconds)
+        wire = self._session.wire
+        if wire is None:
+            self._conversations.remember(conversation, value, seconds=seconds)
+        else:
+            self._keep(wire, conversation, value, seconds)
 
     def publish(self, notice: Notice) -> None:
-        """See `SharedState.publish`. This worker hears of it at once, whatever becomes of Redis."""
-        self._news.publish(notice, self._commands)
+        """See `SharedState.publish`; this worker hears of it at once, the others when Redis is back."""
+        self._send_news(self._news.publish(notice, int(self._wall())))
 
     def subscribe(self, listener: Callable[[Notice], None]) -> None:
         """See `SharedState.subscribe`."""
@@ -160,11 +121,11 @@ class RedisState:
 
     async def block(self, key_id: str) -> None:
         """See `SharedState.block`."""
-        await self._news.block(key_id, self._commands, now=self._clock())
+        await self._tell(self._news.block(key_id, int(self._wall())))
 
     async def unblock(self, key_id: str) -> None:
         """See `SharedState.unblock`."""
-        await self._news.unblock(key_id, self._commands)
+        await self._tell(self._news.unblock(key_id))
 
     def is_blocked(self, key_id: str) -> bool:
         """See `SharedState.is_blocked`."""
@@ -174,130 +135,55 @@ class RedisState:
         """See `SharedState.active_strategy`."""
         return self._news.strategy
 
-    async def _ask(self, admission: Admission, limited: Sequence[Scope]) -> Verdict | None:
-        """Return Redis's verdict, None when it does not know the spend; then the ledger was asked and Redis told."""
-        now = self._clock()
-        keys: list[str] = []
-        arguments: list[object] = [
-            int(now * 1000),
-            admission.call_id,
-            admission.tokens,
-            admission.cost,
-            int(admission.lease_seconds * 1000),
-        ]
-        for scope in limited:
-            keys += keys_of(scope.name)
-            limits = (scope.rpm, scope.tpm, scope.parallel, scope.budget)
-            arguments += ["" if limit is None else limit for limit in limits]
-            arguments.append(scope.period)
-        answer = await self._commands.run(self._admit, keys, arguments)
-        if answer[0] == 0:
-            return self._granted(admission, limited, answer, now)
-        if answer[0] == 1:
-            scope, kind = limited[answer[1] - 1], KINDS[answer[2] - 1]
-            after = {"parallel": 1.0, "budget": None}.get(kind, answer[3] / 1000)
-            limit = {
-                "requests": scope.rpm,
-                "tokens": scope.tpm,
-                "parallel": scope.parallel,
-                "budget": scope.budget,
-            }[kind]
-            return Verdict(None, Refusal(scope.name, kind, limit or 0, after), ())
-        await self._tell_spend([limited[number - 1] for number in answer[1:]])
-        return None
+    def _keep(self, wire: Wire, conversation: str, value: str, seconds: int) -> None:
+        def kept(reply: Any) -> None:
+            if reply is LOST:
+                self._conversations.remember(conversation, value, seconds=seconds)
 
-    async def _ask_again(self, admission: Admission, limited: Sequence[Scope]) -> Verdict:
-        verdict = await self._ask(admission, limited)
-        if verdict is not None:
-            return verdict
-        # The ledger is away too, and nobody knows what was spent: as in an outage of Redis.
-        return await self._local.admit(admission, limited)
+        sha = self._scripts["keep"].sha
+        wire.send(
+            ("EVALSHA", sha, 1, _AFFINITY + conversation, seconds, "deployment", value), kept, urgent=False
+        )
 
-    def _granted(
-        self, admission: Admission, limited: Sequence[Scope], answer: Sequence[bytes | int], now: float
-    ) -> Verdict:
-        standings: list[Standing] = []
-        for number, scope in enumerate(limited):
-            window, requests, tokens, spent = answer[1 + 4 * number : 5 + 4 * number]
-            if spent:
-                self._spend.note(scope.name, scope.period, int(spent))
-            if scope.rpm is not None or scope.tpm is not None:
-                standings.append(
-                    Standing(
-                        scope.name,
-                        None if scope.rpm is None else max(0, scope.rpm - int(requests)),
-                        None if scope.tpm is None else max(0, scope.tpm - int(tokens)),
-                        max(0.0, int(window) / 1000 + 60.0 - now),
-                    )
-                )
-        return Verdict(Grant(admission), None, tuple(standings))
-
-    async def _tell_spend(self, scopes: Sequence[Scope]) -> None:
-        found = await self._spend.load([(scope.name, scope.period) for scope in scopes])
-        if found is None:
+    def _send_news(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        wire = self._session.wire
+        if wire is None:
+            self._unsent.extend(commands)
             return
-        keys = [keys_of(name)[0] for name, _ in found]
-        arguments = [number for (_, period), spent in found.items() for number in (period, spent)]
-        await self._commands.run(self._seed, keys, arguments)
+        for command in commands:
+            wire.send(command, partial(self._sent, command))
 
-    def _send_settlement(self, scopes: tuple[Scope, ...], call_id: str, tokens: int, cost: int) -> None:
-        if not self._commands.connected:
-            self._keep_for_later(scopes, call_id, tokens, cost)
-            return
-        keys = [key for scope in scopes for key in keys_of(scope.name)]
-        arguments = [call_id, tokens, cost, *(scope.period for scope in scopes)]
-        answer = self._commands.run(self._settle, keys, arguments)
+    def _sent(self, command: tuple[Any, ...], reply: Any) -> None:
+        if reply is LOST:
+            self._unsent.append(command)
 
-        def answered(done: asyncio.Future[object]) -> None:
-            error = None if done.cancelled() else done.exception()
-            # When it was sent it may be settled; a second time adds its money again, so the lease alone is left to end.
-            if isinstance(error, AwayError) and not error.sent:
-                self._keep_for_later(scopes, call_id, tokens, cost)
+    async def _tell(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        """Send, and wait until Redis has it; in an outage, don't."""
+        self._send_news(commands)
+        wire = self._session.wire
+        if wire is not None:
+            with contextlib.suppress(OSError, WireError):
+                await wire.ask(("PING",))
 
-        answer.add_done_callback(answered)
+    async def _set_up(self, wire: Wire) -> Callable[[], None]:
+        """Make a connection ready: what was said here meanwhile goes out before the snapshots are taken."""
+        for script in self._scripts.values():
+            wire.send(("SCRIPT", "LOAD", script.text), ignore)
+        await self._limits.say_alive(wire)
+        wire.subscribe(CHANNEL)
+        commands = list(self._unsent)
+        self._unsent.clear()
+        for command in commands:
+            wire.send(command, partial(self._sent, command))
+        await self._news.load(wire)
+        return partial(self._return, wire)
 
-    def _keep_for_later(self, scopes: tuple[Scope, ...], call_id: str, tokens: int, cost: int) -> None:
-        if len(self._backlog) < _BACKLOG:
-            self._backlog.append((scopes, call_id, tokens, cost))
-        else:
-            for scope in scopes:
-                self._owed[scope.name, scope.period] += cost
+    def _return(self, wire: Wire) -> None:
+        self._limits.catch_up(wire)
+        for conversation, value, seconds in self._conversations.take_all():
+            self._keep(wire, conversation, value, seconds)
 
-    async def _keep(self) -> None:
-        """Tell that this worker lives; when Redis is away, try to come back, less and less often."""
-        pause = 0.1
-        while True:
-            try:
-                if self._commands.connected:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_BEAT_SECONDS):
-                            await self._away.wait()
-                    await self._beat_once()
-                else:
-                    await asyncio.sleep(random.uniform(0.0, pause))  # noqa: S311 - spreads workers, guards nothing
-                    await self._come_back()
-                    _LOG.info("redis is back")
-                pause = 0.1
-            except AwayError:
-                if not self._away.is_set() or pause == 0.1:
-                    _LOG.warning("redis is away: limits are this worker's share")
-                pause = min(_MAX_PAUSE_SECONDS, pause * 2)
-            self._away.clear()
-
-    async def _come_back(self) -> None:
-        await self._commands.connect()
-        await self._beat_once()
-        owed, self._owed = self._owed, Counter()
-        if owed:
-            keys = [keys_of(name)[0] for name, _ in owed]
-            arguments = [number for (_, period), cost in owed.items() for number in (period, cost)]
-            self._commands.run(self._add, keys, arguments)
-        backlog, self._backlog = self._backlog, deque()
-        for scopes, call_id, tokens, cost in backlog:
-            self._send_settlement(scopes, call_id, tokens, cost)
-        self._local.forget()
-
-    async def _beat_once(self) -> None:
-        now = int(self._clock())
-        alive = await self._commands.run(self._beat, [_WORKERS], [now, self._worker_id, int(_ALIVE_SECONDS)])
-        self._local.workers = max(1, int(alive))
+    async def _beat(self, wire: Wire) -> None:
+        await self._limits.say_alive(wire)
+        self._limits.pay(wire)
+        await self._limits.put_right(wire)
