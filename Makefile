@@ -14,10 +14,10 @@ LOCKED := --no-deps --require-hashes --only-binary :all: -r vendor/locks/build.t
 DOWNLOAD := $(BIN)/pip download --dest $(WHEELS) $(LOCKED)
 INSTALL := $(BIN)/pip install --quiet --no-index --find-links $(WHEELS) $(LOCKED)
 
-.PHONY: help venv lock fetch bundle demo test lint bench clean
+.PHONY: help venv lock fetch bundle demo test lint bench bench-gateway clean
 
 help: $(VENV)/.ready ## List the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.ready ## Create .venv with the pinned build tools (every verb does this first)
 
@@ -53,6 +53,9 @@ lint: $(VENV)/.ready ## ruff, mypy, import-linter
 
 bench: $(VENV)/.ready ## Side-by-side measurements (benchmarks/README.md)
 	@$(BIN)/nox -s bench
+
+bench-gateway: $(VENV)/.ready ## The gateway beside LiteLLM's proxy (ONLY=PART,…, SECONDS_PER_STEP=N, MINUTES=N for ONLY=soak)
+	@$(BIN)/nox -s bench-gateway -- $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS_PER_STEP),--seconds $(SECONDS_PER_STEP)) $(if $(MINUTES),--minutes $(MINUTES))
 
 clean: ## Remove dist/ and build/ but for the pool
 	@rm -rf dist $(filter-out build/pool build/cache,$(wildcard build/*))

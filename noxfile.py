@@ -50,3 +50,8 @@ def e2e(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     session.run(f"{BIN}/python", "benchmarks/verify_rate.py")
     session.run(f"{BIN}/python", "benchmarks/routing_latency.py")
+
+
+@nox.session(name="bench-gateway", requires=["environment"])
+def bench_gateway(session: nox.Session) -> None:
+    session.run(f"{BIN}/python", "benchmarks/gateway/run.py", *session.posargs)
