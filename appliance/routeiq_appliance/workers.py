@@ -2,21 +2,27 @@
 
 The supervisor tries the canaries and serves `/metrics` over all workers; each worker composes a gateway of its own.
 SIGHUP replaces the workers one by one, each once its successor serves.
+
+A gateway of which no worker ever served ends when one cannot. Later a worker that cannot be composed (the database is
+away, the file was edited wrongly) waits and tries again: the others serve on.
 """
 
 import logging
 import os
+import random
 import socket
-import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from routeiq_appliance.egress.arming import arm_guard
-from routeiq_appliance.egress.guard import GuardedLoop
+from routeiq_appliance.egress.guard import Guard, GuardedLoop
 from routeiq_appliance.serving import load, server_options, settle_memory, worker_name
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.opening import open_state
@@ -26,8 +32,10 @@ from routeiq_signing.errors import RouteIQError
 __all__ = ["supervise"]
 
 _LOG = logging.getLogger(__name__)
-_START_SECONDS = 60
-"""How long a worker may take to answer its supervisor: LiteLLM's import on a busy machine takes ten."""
+_HANG_SECONDS = 30
+"""How long a worker may leave its supervisor without an answer; on SIGHUP also how long its successor may take."""
+_PAUSE_SECONDS = 5.0
+"""Before a worker that could not be composed ends, and its supervisor starts another."""
 
 
 def supervise(settings: Settings, config_path: Path, listener: socket.socket, *, workers: int) -> None:
@@ -44,7 +52,7 @@ def supervise(settings: Settings, config_path: Path, listener: socket.socket, *,
     options = server_options(settings)
     try:
         _Supervisor(
-            _WorkerConfig(config_path, workers=workers, timeout_worker_healthcheck=_START_SECONDS, **options),
+            _WorkerConfig(config_path, workers=workers, timeout_worker_healthcheck=_HANG_SECONDS, **options),
             [listener],
             folder,
         ).run()
@@ -56,14 +64,27 @@ def supervise(settings: Settings, config_path: Path, listener: socket.socket, *,
 class _Supervisor(Multiprocess):
     """Takes the gauges of a worker that ended out of `/metrics`."""
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], folder: Path) -> None:
+    def __init__(self, config: "_WorkerConfig", sockets: list[socket.socket], folder: Path) -> None:
         super().__init__(config, sockets)
+        self._worker_config = config
         self._folder = folder
 
     def keep_subprocess_alive(self) -> None:
         """See uvicorn."""
+        if not self._worker_config.has_served:
+            self._worker_config.has_served = any(process.is_ready() for process in self.processes)
+        with self._burying():
+            super().keep_subprocess_alive()
+
+    def handle_signals(self) -> None:
+        """See uvicorn; SIGHUP and SIGTTOU end workers."""
+        with self._burying():
+            super().handle_signals()
+
+    @contextmanager
+    def _burying(self) -> Iterator[None]:
         before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
+        yield
         for pid in before - {process.pid for process in self.processes}:
             if pid is not None:
                 worker_died(self._folder, pid)
@@ -75,35 +96,42 @@ class _WorkerConfig(uvicorn.Config):
     def __init__(self, config_path: Path, **options: Any) -> None:
         super().__init__("routeiq", **options)
         self._config_path = config_path
+        self.has_served = False
+        """Whether a worker of this supervisor has ever served; set there, read in those that come after."""
 
-    def configure_logging(self) -> None:
-        """Called first in the worker's process (and in the supervisor's, where the app is still a name)."""
-        if os.getpid() == self._supervisor():
-            return
+    def get_loop_factory(self) -> Any:
+        """Compose, and return the loop that asks the guard before it dials.
+
+        Called in the worker's process only, once its supervisor can ask whether it lives.
+        """
         from routeiq_appliance.egress import switches  # noqa: PLC0415
 
         switches.apply(os.environ)
+        try:
+            guard = self._compose()
+        except RouteIQError as error:
+            said = {"error": str(error), "hint": error.hint}
+            if not self.has_served:
+                _LOG.error("worker cannot serve", extra=said)
+                self._end(STARTUP_FAILURE)
+            _LOG.warning("worker cannot serve: it ends, and another tries again", extra=said)
+            time.sleep(random.uniform(0.5, 1.0) * _PAUSE_SECONDS)  # noqa: S311 - spreads workers, guards nothing
+            self._end(os.EX_TEMPFAIL)
+        settle_memory()
+        return lambda: GuardedLoop(guard)
+
+    def _compose(self) -> Guard:
         from routeiq_appliance.app import build_gateway  # noqa: PLC0415 - heavy, and not for the supervisor
 
-        try:
-            settings, config, log = load(self._config_path)
-            self._guard = arm_guard(settings, config)
-            self._guard.watch_process()
-            gateway = build_gateway(
-                settings, config, self._guard, log, worker_id=worker_name(), workers=self.workers
-            )
-        except RouteIQError as error:
-            _LOG.error("worker cannot serve", extra={"error": str(error), "hint": error.hint})
-            sys.exit(STARTUP_FAILURE)
-        self.app = gateway.app
-        settle_memory()
+        settings, config, log = load(self._config_path)
+        guard = arm_guard(settings, config)
+        guard.watch_process()
+        self.app = build_gateway(
+            settings, config, guard, log, worker_id=worker_name(), workers=self.workers
+        ).app
+        return guard
 
-    def get_loop_factory(self) -> Any:
-        """Return the loop that asks the guard before it dials."""
-        return lambda: GuardedLoop(self._guard)
-
-    def _supervisor(self) -> int:
-        # Set once, in the supervisor's process; it crosses into the workers with the rest.
-        if not hasattr(self, "_pid"):
-            self._pid = os.getpid()
-        return self._pid
+    @staticmethod
+    def _end(status: int) -> NoReturn:
+        # Not sys.exit: uvicorn has made a coroutine that nobody awaits then, which Python says on stderr.
+        os._exit(status)
