@@ -108,7 +108,12 @@ def build_gateway(
     tracer = _tracer(settings)
     store = KeyStore(engine, pepper)
     authenticator = Authenticator(
-        store, settings.master_key.get_secret_value(), executor, limits, shared=shared
+        store,
+        settings.master_key.get_secret_value(),
+        executor,
+        limits,
+        shared=shared,
+        team_parallel=config.routeiq.limits.team_max_parallel_requests,
     )
     candidates = candidates_of(config, groups)
     configured, environment = strategy_names(settings, config)
@@ -143,7 +148,7 @@ def build_gateway(
         upstream, shared, ledger, engine, metrics, tracer, executor,
         serve_metrics=port if workers == 1 and settings.metrics_port else None, egress=config.routeiq.egress,
     )  # fmt: skip
-    _watch(metrics, guard, ledger, shared, authenticator)
+    _watch(metrics, guard, ledger, shared, authenticator, tracer, log)
     openai = OpenAIRoutes(
         pipeline,
         max_body=settings.max_body_bytes,
@@ -227,13 +232,14 @@ def _tracer(settings: Settings) -> Tracer:
     target = None
     if settings.otel_endpoint is not None and settings.otel_traces_exporter == "otlp":
         headers = settings.otel_headers.get_secret_value() if settings.otel_headers else ""
-        target = read_target(settings.otel_endpoint, headers=headers)
+        target = read_target(settings.otel_endpoint, protocol=settings.otel_protocol, headers=headers)
     return make_tracer(
         target,
         service=settings.otel_service_name,
         worker_id=os.getpid(),
         sampler=settings.otel_traces_sampler,
         sampler_arg=str(settings.otel_traces_sampler_arg),
+        certificate=settings.otel_certificate,
     )
 
 
@@ -267,7 +273,13 @@ def _management(
 
 
 def _watch(
-    metrics: Metrics, guard: Guard, ledger: Ledger, shared: SharedState, authenticator: Authenticator
+    metrics: Metrics,
+    guard: Guard,
+    ledger: Ledger,
+    shared: SharedState,
+    authenticator: Authenticator,
+    tracer: Tracer,
+    log: CallLog,
 ) -> None:
     metrics.watch_degraded("redis", lambda: int(shared.degraded))
     metrics.watch_degraded("postgresql", lambda: int(authenticator.away))
@@ -276,3 +288,6 @@ def _watch(
     metrics.watch("gateway_egress_refused", "Dials outside the configuration", lambda: guard.total)
     metrics.watch("gateway_egress_sealed", "1 while sealed", lambda: int(guard.sealed), combine="min")
     metrics.watch("gateway_ledger_waiting", "Rows the database has not taken yet", lambda: ledger.waiting)
+    metrics.watch("gateway_ledger_refused", "Rows the database can never take", lambda: ledger.refused)
+    metrics.watch("gateway_trace_spans_unsent", "Spans no collector has taken", lambda: tracer.unsent)
+    metrics.watch("gateway_log_lines_dropped", "Log lines nobody read in time", lambda: log.dropped)

@@ -165,6 +165,17 @@ class Settings(BaseSettings):
             description="Headers of what is sent there, `name=value,name=value`",
         ),
     ] = None
+    otel_protocol: Annotated[
+        Literal["http/protobuf"],
+        Field(alias="OTEL_EXPORTER_OTLP_PROTOCOL", description="How traces are sent; gRPC is not spoken"),
+    ] = "http/protobuf"
+    otel_certificate: Annotated[
+        Path | None,
+        Field(
+            alias="OTEL_EXPORTER_OTLP_CERTIFICATE",
+            description="CA certificates (PEM) that the collector's may be signed with, beside the system's",
+        ),
+    ] = None
     otel_service_name: Annotated[
         str, Field(alias="OTEL_SERVICE_NAME", min_length=1, description="`service.name` of traces and logs")
     ] = "routeiq-gateway"

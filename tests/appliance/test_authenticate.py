@@ -396,3 +396,23 @@ def test_a_principal_holds_until_the_earliest_period_ends(
     if made.until < float("inf"):
         assert principal_of(holder, made.until - 0.01).principal == made.principal
         assert principal_of(holder, made.until).principal != made.principal
+
+
+@pytest.mark.parametrize("team", [None, TEAM])
+def test_a_team_without_a_limit_of_its_own_gets_the_configured_one_for_calls_at_once(
+    team: TeamRecord | None,
+) -> None:
+    # G8
+    key = replace(KEY, team_id="t", user_id="u", allowance=Allowance(max_parallel_requests=7))
+    made = principal_of(Holder(key, team, USER), WALL, team_parallel=3)
+    assert [(scope.name, scope.parallel) for scope in made.principal.scopes] == [
+        ("key:k1", 7), ("team:t", 3), ("user:u", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("own", [1, 5])
+def test_a_teams_own_limit_for_calls_at_once_wins_over_the_configured_one(own: int) -> None:
+    # G8
+    team = replace(TEAM, allowance=Allowance(max_parallel_requests=own))
+    made = principal_of(Holder(replace(KEY, team_id="t"), team), WALL, team_parallel=3)
+    assert made.principal.scopes[1].parallel == own

@@ -3,10 +3,14 @@
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 __all__ = ["admin"]
 
@@ -25,14 +29,12 @@ def migrate(seconds: float, as_json: bool) -> None:
 
     Safe to repeat and to run from several places at once.
     """
-    from routeiq_appliance.state.database import database_url, describe, open_engine  # noqa: PLC0415
+    from routeiq_appliance.state.database import describe, open_engine  # noqa: PLC0415
     from routeiq_appliance.state.migrate import migrate as upgrade  # noqa: PLC0415
     from routeiq_appliance.state.migrate import wait_for_database  # noqa: PLC0415
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    url = database_url(
-        os.environ.get("DATABASE_URL") or None, Path(os.environ.get("ROUTEIQ_DATA_DIR") or "routeiq-data")
-    )
+    url = _url()
     engine = open_engine(url)
     try:
         wait_for_database(engine, seconds=seconds, progress=BarProgress())
@@ -56,12 +58,10 @@ def wait(seconds: float, as_json: bool) -> None:
 
     For what starts beside `routeiq admin migrate`: the init container of the chart's gateway.
     """
-    from routeiq_appliance.state.database import database_url, describe, open_engine  # noqa: PLC0415
+    from routeiq_appliance.state.database import describe, open_engine  # noqa: PLC0415
     from routeiq_appliance.state.migrate import wait_for_schema  # noqa: PLC0415
 
-    url = database_url(
-        os.environ.get("DATABASE_URL") or None, Path(os.environ.get("ROUTEIQ_DATA_DIR") or "routeiq-data")
-    )
+    url = _url()
     engine = open_engine(url)
     try:
         revision = wait_for_schema(engine, seconds=seconds, progress=BarProgress())
@@ -72,3 +72,12 @@ def wait(seconds: float, as_json: bool) -> None:
         as_json=as_json,
         text=f"{describe(url)}: at {revision}",
     )
+
+
+def _url() -> "URL":
+    """Return the database's URL; raises `ConfigError` or `StateError`."""
+    from routeiq_appliance.config.variables import read_variable  # noqa: PLC0415
+    from routeiq_appliance.state.database import database_url  # noqa: PLC0415
+
+    data_dir = Path(os.environ.get("ROUTEIQ_DATA_DIR") or "routeiq-data")
+    return database_url(read_variable("DATABASE_URL", os.environ), data_dir)

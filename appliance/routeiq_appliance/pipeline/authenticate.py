@@ -67,7 +67,7 @@ class _Entry:
 
 
 class Authenticator:
-    """Holds the cache; one per worker."""
+    """Holds the cache; one per worker. `team_parallel`: calls at once of a team without a limit of its own."""
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class Authenticator:
         limits: Limits,
         *,
         shared: SharedState | None = None,
+        team_parallel: int | None = None,
         patience: Patience = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -87,6 +88,7 @@ class Authenticator:
         self._admin = Principal(MASTER_KEY_ID, is_admin=True)
         self._executor = executor
         self._limits = limits
+        self._team_parallel = team_parallel
         self._patience = patience
         self._clock = clock
         self._wall = wall
@@ -201,7 +203,7 @@ class Authenticator:
         principal = entry.principal
         if principal is None or wall >= entry.until:
             require_usable(entry.holder, wall)
-            made = principal_of(entry.holder, wall)
+            made = principal_of(entry.holder, wall, team_parallel=self._team_parallel)
             principal, entry.until = made.principal, made.until
         fresh = entry.read_at + self._limits.key_cache_seconds
         # Old news are good until the database is asked again.

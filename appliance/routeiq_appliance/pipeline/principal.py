@@ -48,10 +48,11 @@ def blocked_key() -> CallError:
     return unauthorized("the API key is blocked", code="key_blocked")
 
 
-def principal_of(holder: Holder, now: float) -> Made:
+def principal_of(holder: Holder, now: float, *, team_parallel: int | None = None) -> Made:
     """Return the principal at `now` (Unix seconds), its budgets in their current periods.
 
-    A team or user that was named but never made has no limits; its spend is counted all the same.
+    A team or user that was named but never made has no limits; its spend is counted all the same. `team_parallel`:
+    calls at once of a team that has no such limit of its own, made or not (G8).
     """
     key, team, user = holder.key, holder.team, holder.user
     named = [(f"key:{key.id}", key.allowance)]
@@ -70,7 +71,10 @@ def principal_of(holder: Holder, now: float) -> Made:
         team_models=frozenset(team.models) if team is not None else frozenset(),
         team_id=key.team_id,
         user_id=key.user_id,
-        scopes=tuple(_scope(name, allowance, now, key.fail_closed) for name, allowance in named),
+        scopes=tuple(
+            _scope(name, allowance, now, key.fail_closed, team_parallel if name.startswith("team:") else None)
+            for name, allowance in named
+        ),
         model_limits={group: ModelAllowance(**limits) for group, limits in key.model_limits.items()},
         strategy=strategy if isinstance(strategy, str) else None,
     )
@@ -83,12 +87,12 @@ def routing_settings(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _scope(name: str, allowance: Allowance, now: float, fail_closed: bool) -> Scope:
+def _scope(name: str, allowance: Allowance, now: float, fail_closed: bool, parallel: int | None) -> Scope:
     return Scope(
         name,
         rpm=allowance.rpm_limit,
         tpm=allowance.tpm_limit,
-        parallel=allowance.max_parallel_requests,
+        parallel=parallel if allowance.max_parallel_requests is None else allowance.max_parallel_requests,
         budget=allowance.max_budget,
         period=period_of(allowance, now),
         fail_closed=fail_closed,

@@ -175,11 +175,17 @@ class CallLog:
         self._head = (
             f'+00:00", "level": "INFO", "service": {json.dumps(service)}, "worker_id": {worker}, "message": "call"'
         ).encode()
+        self._writer = writer
         self._write = writer.write
         self._now = now
         self._second = -1
         self._date = b""
         self._names: dict[str, bytes] = {}
+
+    @property
+    def dropped(self) -> int:
+        """Lines of this process that nobody read in time."""
+        return self._writer.dropped
 
     def write(
         self, row: bytes, *, span_id: str | None = None, strategy: str | None = None, model: str | None = None
