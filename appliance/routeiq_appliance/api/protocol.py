@@ -46,15 +46,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase == "head" and self._head_bytes > self.limits.request_head_bytes:
             self._refuse(431, "the request's headers are too large")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """See `httptools`: a head that came in one piece with its body is measured by its parts."""
-        super().on_header(name, value)
-        if len(self.headers) > self.limits.request_headers:
-            raise ValueError("too many headers")
-
     def on_headers_complete(self) -> None:
         """See `httptools`."""
         self._phase, self._began_at = "body", self._heard_at
+        if len(self.headers) > self.limits.request_headers:
+            raise ValueError("too many headers")  # the parser makes a 400 of it
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

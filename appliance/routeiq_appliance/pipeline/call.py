@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from routeiq_appliance.config.policy import CallPolicy
 from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.pipeline.attempt import OpenAttempt, Watchers
+from routeiq_appliance.pipeline.deadline import Deadline
 from routeiq_appliance.pipeline.retry import backoff_ceiling, following_groups, may_try_next, may_try_same
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Principal, Tally
@@ -198,7 +199,7 @@ class Caller:
     ) -> dict[str, Any]:
         seconds = min(deployment.timeout, work.ends_at - time.monotonic())
         try:
-            async with asyncio.timeout(seconds):
+            with Deadline(seconds):
                 body = await self._upstream.complete(deployment, work.call, span.headers)
         except TimeoutError:
             raise timed_out(seconds) from None
@@ -214,7 +215,7 @@ class Caller:
         ends_at = min(work.ends_at, time.monotonic() + deployment.timeout)
         seconds = min(deployment.first_token_timeout, ends_at - time.monotonic())
         try:
-            async with asyncio.timeout(seconds):
+            with Deadline(seconds):
                 first = await anext(events, None)
         except TimeoutError:
             await events.aclose()

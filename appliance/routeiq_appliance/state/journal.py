@@ -5,7 +5,7 @@ the shipper deletes those that it has read.
 
 What survives: a row is in the kernel when `append` returns, so the death of the process loses nothing. A power cut or a
 kernel crash may lose rows younger than the last `sync`, which the shipper calls for every batch that the database did
-not take at once. So at risk are the rows of the last batch or two (some 50 ms and one attempt of the database), never
+not take at once. So at risk are the rows of the last batch or two (some 200 ms and one attempt of the database), never
 rows that wait for longer. A line that a power cut tore is skipped, counted and logged.
 
 A row that the disk does not take (full, faulty) stays in memory and is written as soon as that works; `has_room` is

@@ -1,6 +1,6 @@
 """Ships the journal's rows to the database, from a thread of its own: batches, retries, dead workers' journals.
 
-Decides when to try and what to give up: a batch is what came within some 50 ms; while the database is away attempts
+Decides when to try and what to give up: a batch is what came within some 200 ms; while the database is away attempts
 are spread by exponential backoff with jitter, and rows that it did not take are put on stable storage; a row that it
 can never take goes to `refused.jsonl` in the journal's folder (as it was, an error is logged), so that the others do
 not wait behind it. Once repaired, such rows are shipped when put into the folder as `repaired.00000001.jsonl`.
@@ -35,7 +35,7 @@ _LAST_ATTEMPT_SECONDS = 1.0
 class Pace:
     """Seconds, but for `batch_bytes`: some 800 rows."""
 
-    gather: float = 0.05
+    gather: float = 0.2
     idle: float = 2.0
     adopt: float = 5.0
     backoff: float = 0.25
