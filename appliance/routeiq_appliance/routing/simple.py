@@ -51,22 +51,29 @@ class Random:
 
 
 class LeastBusy:
-    """The candidate with the fewest calls under way per deployment, as this worker sees it."""
+    """The candidate with the fewest calls under way per deployment, as this worker sees it; equals take turns.
+
+    `deployments` are the ids of each group's, one or more.
+    """
 
     name = "least-busy"
 
     def __init__(self, board: Board, deployments: Mapping[str, Sequence[str]]) -> None:
         self._board = board
         self._deployments = deployments
+        self._turns = itertools.count()
 
     async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
         """See `RoutingStrategy.choose`."""
         del prompt
-        return _choice(self.name, tuple(sorted(candidates, key=self._load)), "fewest calls under way")
+        first = next(self._turns) % len(candidates)
+        # sorted() is stable: the rotation decides between equals.
+        ranking = sorted((*candidates[first:], *candidates[:first]), key=self._load)
+        return _choice(self.name, tuple(ranking), "fewest calls under way")
 
     def _load(self, group: str) -> float:
         members = self._deployments[group]
-        return sum(self._board.numbers(name).running for name in members) / len(members)
+        return sum(self._board.running(name) for name in members) / len(members)
 
 
 def _choice(name: str, order: tuple[str, ...], reason: str) -> Choice:
