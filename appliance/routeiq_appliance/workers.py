@@ -81,6 +81,12 @@ class _Supervisor(Multiprocess):
         with self._burying():
             super().handle_signals()
 
+    def terminate_all(self) -> None:
+        """See uvicorn. Without its own copy closed, new connections would wait in it for nobody to answer."""
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
+
     @contextmanager
     def _burying(self) -> Iterator[None]:
         before = {process.pid for process in self.processes}

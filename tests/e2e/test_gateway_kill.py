@@ -77,7 +77,7 @@ class Database:
     def spent(self, scope: str) -> int:
         """Pico-dollars."""
         with psycopg.connect(self._url) as connection:
-            row = connection.execute("SELECT sum(cost) FROM spend WHERE scope = %s", (scope,)).fetchone()
+            row = connection.execute("SELECT sum(amount) FROM spend WHERE scope = %s", (scope,)).fetchone()
         return int(row[0] or 0) if row else 0
 
     def cost(self) -> int:
