@@ -2,8 +2,11 @@
 
 A worker keeps snapshots, loaded on each connection and changed by notices, so that no call asks Redis for them; in an
 outage they stay as they were. Everything comes over the connection that commands go over, in one order: no change falls
-between a snapshot and the notices after it. Keys: `routeiq:blocked` (sorted by time, 2 h), `routeiq:strategy:active`
-(the one key without an end), `routeiq:cb:NAME` (2 min).
+between a snapshot and the notices after it. A message is `WORKER KIND VALUE`, or `KIND VALUE` from elsewhere.
+
+Keys: `routeiq:blocked` (sorted by time, 2 h), `routeiq:cb:NAME` (2 min), and the one without an end,
+`routeiq:strategy:active`. That one, and the mark in `routeiq:blocked`, stay when nothing is set or blocked any more:
+where they are missing Redis has lost its data, and the first worker to come back gives it its own snapshots.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +24,9 @@ _BREAKERS = "routeiq:breakers"
 _KEPT_SECONDS = 2 * 3600
 """Longer than a key is remembered while the database is away; after it the database itself says that it is blocked."""
 _BREAKER_SECONDS = 120
+_MARK = ""
+"""Where it is missing, the block list is."""
+_KINDS = frozenset({"block", "breaker", "key", "spend", "strategy", "unblock"})
 
 Command = tuple[Any, ...]
 
@@ -34,6 +40,9 @@ class News:
         self._listeners: list[Callable[[Notice], None]] = []
         self.blocked: set[str] = set()
         self.strategy: str | None = None
+        self._said: list[tuple[str, str]] = []
+        """Said here while snapshots are loaded."""
+        self._loading = False
 
     def subscribe(self, listener: Callable[[Notice], None]) -> None:
         """Call `listener` for each notice; it must not raise."""
@@ -41,19 +50,19 @@ class News:
 
     def publish(self, notice: Notice, now: int) -> list[Command]:
         """Tell this worker; return what tells the others."""
-        self._hear(notice.kind, notice.value)
+        self._say(notice.kind, notice.value)
         commands: list[Command] = []
         if notice.kind == "strategy":
-            commands.append(("SET", _STRATEGY, notice.value) if notice.value else ("DEL", _STRATEGY))
+            commands.append(("SET", _STRATEGY, notice.value))
         elif notice.kind == "breaker":
             commands += _keep_breaker(notice.value, now)
         return [*commands, self._told(notice.kind, notice.value)]
 
     def block(self, key_id: str, now: int) -> list[Command]:
         """Put a key on the list; `now` in Unix seconds."""
-        self._hear("block", key_id)
+        self._say("block", key_id)
         return [
-            ("ZADD", _BLOCKED, now, key_id),
+            ("ZADD", _BLOCKED, now, _MARK, now, key_id),
             ("ZREMRANGEBYSCORE", _BLOCKED, "-inf", now - _KEPT_SECONDS),
             ("EXPIRE", _BLOCKED, _KEPT_SECONDS),
             self._told("block", key_id),
@@ -61,22 +70,36 @@ class News:
 
     def unblock(self, key_id: str) -> list[Command]:
         """Take a key off the list."""
-        self._hear("unblock", key_id)
+        self._say("unblock", key_id)
         return [("ZREM", _BLOCKED, key_id), self._told("unblock", key_id)]
 
     def release(self, pairs: Iterable[tuple[str, int]]) -> list[Command]:
         """Have all workers forget the spend of (scope, period)."""
         return [self._told("spend", f"{period} {name}") for name, period in pairs]
 
+    def restore(self, sha: str, now: int) -> list[Command]:
+        """Return what gives a Redis that lost its data this worker's snapshots; `sha` is `restore.lua`'s."""
+        commands: list[Command] = []
+        if self.blocked:
+            commands.append(("EVALSHA", sha, 1, _BLOCKED, _KEPT_SECONDS, now, _MARK, *sorted(self.blocked)))
+        if self.strategy is not None:
+            commands.append(("SET", _STRATEGY, self.strategy, "NX"))
+        return commands
+
     async def load(self, wire: Wire) -> None:
         """Take the snapshots; raises as `Wire.ask`."""
-        blocked: list[bytes] = await wire.ask(("ZRANGE", _BLOCKED, 0, -1))
-        strategy: bytes | None = await wire.ask(("GET", _STRATEGY))
-        self.blocked = {item.decode("utf-8", "replace") for item in blocked}
-        self.strategy = strategy.decode("utf-8", "replace") if strategy else None
+        self._loading = True
+        # Taken as they arrive: a notice right behind must find them, not be overwritten by them.
+        wire.send(("ZRANGE", _BLOCKED, 0, -1), self._take_blocked)
+        wire.send(("GET", _STRATEGY), self._take_strategy)
+        try:
+            breakers: list[bytes] = await wire.ask(("SMEMBERS", _BREAKERS))
+        finally:
+            self._loading = False
+            self._said.clear()
         # Changes to keys may have been missed: whatever is cached is read again.
         self._tell(Notice("key", "*"))
-        for name in await wire.ask(("SMEMBERS", _BREAKERS)):
+        for name in breakers:
             kept: bytes | None = await wire.ask(("HGET", b"routeiq:cb:" + name, "notice"))
             if kept is not None:
                 self._tell(Notice("breaker", kept.decode("utf-8", "replace")))
@@ -85,10 +108,34 @@ class News:
         """Take what was published; this worker's own it has heard already."""
         if len(message) != 3 or message[0] != b"message":
             return
-        worker, _, rest = message[2].decode("utf-8", "replace").partition(" ")
-        kind, _, value = rest.partition(" ")
-        if worker != self._worker:
-            self._hear(kind, value)
+        kind, _, value = message[2].decode("utf-8", "replace").partition(" ")
+        if kind not in _KINDS:
+            if kind == self._worker:
+                return
+            kind, _, value = value.partition(" ")
+        self._hear(kind, value)
+
+    def _take_blocked(self, reply: Any) -> None:
+        if type(reply) is not list:
+            return
+        self.blocked = {item.decode("utf-8", "replace") for item in reply}
+        self.blocked.discard(_MARK)
+        for kind, value in self._said:
+            if kind == "block":
+                self.blocked.add(value)
+            elif kind == "unblock":
+                self.blocked.discard(value)
+
+    def _take_strategy(self, reply: Any) -> None:
+        if reply is not None and type(reply) is not bytes:
+            return
+        said = [value for kind, value in self._said if kind == "strategy"]
+        self.strategy = (said[-1] if said else (reply or b"").decode("utf-8", "replace")) or None
+
+    def _say(self, kind: str, value: str) -> None:
+        if self._loading:
+            self._said.append((kind, value))
+        self._hear(kind, value)
 
     def _told(self, kind: str, value: str) -> Command:
         return ("PUBLISH", CHANNEL, f"{self._worker} {kind} {value}")
@@ -109,7 +156,8 @@ class News:
             self._tell(Notice("key", value))
         elif kind == "spend":
             period, _, name = value.partition(" ")
-            self._forget_spend([(name, int(period))])
+            if period.isdecimal():
+                self._forget_spend([(name, int(period))])
 
     def _tell(self, notice: Notice) -> None:
         for listener in self._listeners:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,8 @@ class RedisState:
         self._news = News(worker, self._spending.forget)
         self._unsent: deque[tuple[Any, ...]] = deque(maxlen=_MAX_UNSENT)
         """News for Redis's return."""
+        self._lost: deque[tuple[Any, ...]] = deque(maxlen=_MAX_UNSENT)
+        """News from before those, sent over a connection that ended: Redis may not have them."""
         self._conversations = Conversations(self._wall)
         self._session = Session(
             read_address(url),
@@ -150,12 +152,15 @@ class RedisState:
         if wire is None:
             self._unsent.extend(commands)
             return
+        self._send_all(wire, commands)
+
+    def _send_all(self, wire: Wire, commands: Iterable[tuple[Any, ...]]) -> None:
         for command in commands:
             wire.send(command, partial(self._sent, command))
 
     def _sent(self, command: tuple[Any, ...], reply: Any) -> None:
         if reply is LOST:
-            self._unsent.append(command)
+            self._lost.append(command)
 
     async def _tell(self, commands: Sequence[tuple[Any, ...]]) -> None:
         """Send, and wait until Redis has it; in an outage, don't."""
@@ -171,17 +176,23 @@ class RedisState:
             wire.send(("SCRIPT", "LOAD", script.text), ignore)
         await self._limits.say_alive(wire)
         wire.subscribe(CHANNEL)
-        commands = list(self._unsent)
-        self._unsent.clear()
-        for command in commands:
-            wire.send(command, partial(self._sent, command))
+        for command in self._news.restore(self._scripts["restore"].sha, int(self._wall())):
+            wire.send(command, ignore)
+        self._send_unsent(wire)
         await self._news.load(wire)
         return partial(self._return, wire)
 
     def _return(self, wire: Wire) -> None:
         self._limits.catch_up(wire)
+        self._send_unsent(wire)  # what was said while the snapshots were loaded
         for conversation, value, seconds in self._conversations.take_all():
             self._keep(wire, conversation, value, seconds)
+
+    def _send_unsent(self, wire: Wire) -> None:
+        commands = [*self._lost, *self._unsent]
+        self._lost.clear()
+        self._unsent.clear()
+        self._send_all(wire, commands)
 
     async def _beat(self, wire: Wire) -> None:
         await self._limits.say_alive(wire)

@@ -27,7 +27,7 @@ __all__ = ["SharedLimits", "ignore"]
 _LOG = logging.getLogger(__name__)
 _ALIVE_MS = 10_000
 _MARKER_MS = 3_600_000
-_MAX_PLANS = 20_000
+_MAX_PLANS = 5_000
 _WORKERS = "routeiq:workers"
 
 
@@ -161,7 +161,12 @@ class SharedLimits:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         command = ("EVALSHA", self._admit, *plan.admit(admission, self._now(), seeds))
         wire.send(command, partial(self._answered, answer, admission))
-        reply = await answer
+        try:
+            reply = await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled():  # the answer came first
+                self._give_back(admission, answer.result())
+            raise
         return None if isinstance(reply, hiredis.ReplyError) and not self._reload(wire, reply) else reply
 
     def _answered(self, answer: asyncio.Future[Any], admission: Admission, reply: Any) -> None:
@@ -169,9 +174,8 @@ class SharedLimits:
             self._backlog.seen = reply[1]
             if not answer.done():
                 answer.set_result(reply)
-            elif reply[0] == 1:
-                # Whoever asked has left: nobody would give the lease back.
-                self._send_settlement(self._plan(admission.scopes), Settlement(Grant(admission), 0, 0))
+            else:
+                self._give_back(admission, reply)
             return
         if not isinstance(reply, hiredis.ReplyError):
             # Redis may have granted it.
@@ -179,6 +183,11 @@ class SharedLimits:
             reply = None
         if not answer.done():
             answer.set_result(reply)
+
+    def _give_back(self, admission: Admission, reply: Any) -> None:
+        """Settle what was granted to a caller who has left: nobody else would."""
+        if type(reply) is list and reply[0] == 1:
+            self._send_settlement(self._plan(admission.scopes), Settlement(Grant(admission), 0, 0))
 
     def _send_settlement(self, plan: Plan, settlement: Settlement, since: object = "") -> None:
         wire = self._wire()

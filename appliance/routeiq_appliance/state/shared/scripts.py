@@ -5,7 +5,7 @@ from importlib.resources import files
 
 __all__ = ["NAMES", "Script", "read_scripts"]
 
-NAMES = ("admit", "beat", "keep", "owe", "raise", "settle")
+NAMES = ("admit", "beat", "keep", "owe", "raise", "restore", "settle")
 
 
 class Script:
