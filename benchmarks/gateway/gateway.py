@@ -110,14 +110,11 @@ def config_of(upstream_port: int, extra: Mapping[str, Any] | None = None) -> dic
         "input_cost_per_token": float(INPUT_PRICE),
         "output_cost_per_token": float(OUTPUT_PRICE),
     }
-    groups = {
-        "fake": "openai/fake", "fake ": "openai/fake", "slow": "openai/fake-slow", "small": "openai/fake",
-        "large": "openai/fake",
-    }  # fmt: skip
+    groups = [("fake", "fake"), ("fake", "fake"), ("slow", "fake-slow"), ("small", "fake"), ("large", "fake")]
     return {
         "model_list": [
-            {"model_name": group.strip(), "litellm_params": {"model": model, **params}}
-            for group, model in groups.items()
+            {"model_name": group, "litellm_params": {"model": f"openai/{model}", **params}}
+            for group, model in groups
         ],
         "router_settings": {"routing_strategy": "round-robin"},
         "routeiq": {"egress": "open", "canaries": [], **(extra or {})},

@@ -40,6 +40,7 @@ class Plan:
     rate: float = 0.0
     events: int = 0
     wanted: str = ""
+    first_number: int = 0
     longest_seconds: float = 30.0
 
 
@@ -68,7 +69,7 @@ class Run:
         self.stop_at = float("inf")
         self.wanted = plan.wanted.encode()
         self.unique = COUNTER in plan.body
-        self.number = 0
+        self.number = plan.first_number
         body = plan.body.encode()
         lines = [
             "POST /v1/chat/completions HTTP/1.1", f"host: 127.0.0.1:{plan.port}", "content-type: application/json",

@@ -10,13 +10,25 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 # Not this folder: it holds a `profile`, as the standard library does.
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from benchmarks.gateway import machine, report, throughput  # noqa: E402
+from benchmarks.gateway import (  # noqa: E402
+    auto,
+    concurrency,
+    latency,
+    ledger,
+    machine,
+    report,
+    soak,
+    startup,
+    telemetry,
+    throughput,
+)
 from benchmarks.gateway.report import Figure  # noqa: E402
 from benchmarks.gateway.stage import Stage  # noqa: E402
 
@@ -30,6 +42,13 @@ def parts_of(minutes: float) -> dict[str, Part]:
     return {
         "throughput": throughput.throughput,
         "streams": throughput.streams,
+        "latency": latency.latency,
+        "concurrency": concurrency.concurrency,
+        "startup": startup.startup,
+        "auto": auto.auto,
+        "telemetry": telemetry.telemetry,
+        "ledger": ledger.ledger,
+        "soak": partial(soak.soak, minutes=minutes),
     }
 
 
