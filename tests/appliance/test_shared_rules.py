@@ -34,20 +34,22 @@ def test_a_scope_without_limits_is_not_limited() -> None:
 
 def test_a_window_begins_with_its_first_request_and_lasts_a_minute() -> None:
     state = taken(admission("one"))
-    state.advance(NOW + WINDOW_MS - 1)
-    assert (state.window, state.requests) == (NOW, 1)
-    state.advance(NOW + WINDOW_MS)
-    assert (state.window, state.requests, state.tokens) == (0, 0, 0)
+    assert state.runs(NOW + WINDOW_MS - 1)
+    assert not state.runs(NOW + WINDOW_MS)
     state.take(admission("two"), NOW + WINDOW_MS + 7)
-    assert state.window == NOW + WINDOW_MS + 7
+    assert (state.window, state.requests, state.tokens) == (NOW + WINDOW_MS + 7, 1, 10)
+
+
+def test_a_refused_call_begins_no_window() -> None:
+    state = ScopeState()
+    assert refusal_of(Scope("k", rpm=0), state, 0, NOW) == Refusal("k", "requests", 0, 60.0)
+    assert not state.runs(NOW)
 
 
 def test_a_clock_that_steps_back_a_little_stays_in_the_window() -> None:
     state = taken(admission())
-    state.advance(NOW - 1)
-    assert state.requests == 1
-    state.advance(NOW - WINDOW_MS - 1)
-    assert state.requests == 0
+    assert state.runs(NOW - WINDOW_MS)
+    assert not state.runs(NOW - WINDOW_MS - 1)
 
 
 def test_requests_are_refused_at_the_limit_until_the_window_ends() -> None:
@@ -99,17 +101,19 @@ def test_settlement_takes_the_place_of_the_estimate_in_its_window() -> None:
 
 def test_after_its_window_only_the_excess_is_added() -> None:
     state = taken(admission("old", tokens=100))
-    state.advance(NOW + WINDOW_MS)
     state.take(admission("new", tokens=1), NOW + WINDOW_MS)
     assert state.settle("old", tokens=130, now=NOW + WINDOW_MS)
     assert state.tokens == 31
 
 
 def test_a_settlement_begins_a_window_only_with_tokens_to_add() -> None:
-    for used, window, tokens in ((100, 0, 0), (101, NOW + WINDOW_MS, 1)):
-        state = taken(admission(tokens=100))
-        assert state.settle("call", tokens=used, now=NOW + WINDOW_MS)
-        assert (state.window, state.tokens, state.requests) == (window, tokens, 0)
+    over = NOW + WINDOW_MS
+    state = taken(admission(tokens=100))
+    assert state.settle("call", tokens=100, now=over)
+    assert not state.runs(over)
+    state = taken(admission(tokens=100))
+    assert state.settle("call", tokens=101, now=over)
+    assert (state.window, state.tokens, state.requests) == (over, 1, 0)
 
 
 def test_a_second_settlement_counts_nothing() -> None:
@@ -131,9 +135,9 @@ def test_a_lease_that_ended_is_given_back_and_settled_late_in_full() -> None:
 def test_a_lease_never_settled_is_forgotten_after_an_hour() -> None:
     state = taken(admission(lease=1.0))
     state.advance(NOW + 1000)
-    assert not state.is_idle()
+    assert state.late
     state.advance(NOW + 1000 + 3_600_000)
-    assert state.is_idle()
+    assert state.is_idle(NOW + 1000 + 3_600_000)
 
 
 def test_standing_is_none_without_limits_on_a_window() -> None:

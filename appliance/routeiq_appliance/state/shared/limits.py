@@ -101,7 +101,7 @@ class LocalLimits:
             state.advance(now)
             if not state.leases:
                 free.append(name)
-                if state.is_idle():
+                if state.is_idle(now):
                     idle.append(name)
         for name in idle or free[: _MAX_SCOPES // 10]:
             del self._scopes[name]

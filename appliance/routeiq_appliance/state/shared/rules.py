@@ -41,10 +41,10 @@ class ScopeState:
     """What is known of one scope."""
 
     window: int = 0
-    """When the window began; 0 when none runs."""
+    """When the last window began; 0 before the first."""
     requests: int = 0
     tokens: int = 0
-    """Settled and reserved in this window."""
+    """Settled and reserved in that window."""
     reserved: int = 0
     """Money of the calls under way; what was spent is kept apart, by period."""
     leases: dict[str, Lease] = field(default_factory=dict)
@@ -53,27 +53,29 @@ class ScopeState:
     next_end: int = _NEVER
     """No lease ends before."""
 
+    def runs(self, now: int) -> bool:
+        """Whether the last window is not over."""
+        return -WINDOW_MS <= now - self.window < WINDOW_MS
+
     def advance(self, now: int) -> None:
-        """End the window when it is over, and give back the leases that ended."""
-        if self.window and not -WINDOW_MS <= now - self.window < WINDOW_MS:
-            self.window = self.requests = self.tokens = 0
+        """Give back the leases that ended."""
         if now >= self.next_end:
             self._give_back(now)
 
     def take(self, admission: Admission, now: int) -> None:
         """Count an admitted call."""
-        if not self.window:
-            self.window = now
-        self.requests += 1
-        self.tokens += admission.tokens
+        if self.runs(now):
+            self.requests += 1
+            self.tokens += admission.tokens
+        else:
+            self.window, self.requests, self.tokens = now, 1, admission.tokens
         self.reserved += admission.cost
-        ends_at = now + round(admission.lease_seconds * 1000)
+        ends_at = now + int(admission.lease_seconds * 1000)
         self.next_end = min(self.next_end, ends_at)
         self.leases[admission.call_id] = Lease(ends_at, self.window, admission.tokens, admission.cost)
 
     def settle(self, call_id: str, *, tokens: int, now: int) -> bool:
         """Put what was used in the place of what was reserved; False when no lease is known: nothing counts."""
-        self.advance(now)
         lease = self.leases.pop(call_id, None)
         if lease is not None:
             self.reserved -= lease.cost
@@ -83,15 +85,17 @@ class ScopeState:
             if lease is None:
                 return False
             counted = 0  # given back, if its window still runs
-        more = tokens - counted if lease.window == self.window else max(0, tokens - lease.tokens)
-        if more and not self.window:
-            self.window = now
-        self.tokens += more
+        runs = self.runs(now)
+        more = tokens - counted if runs and lease.window == self.window else max(0, tokens - lease.tokens)
+        if runs:
+            self.tokens += more
+        elif more:
+            self.window, self.requests, self.tokens = now, 0, more
         return True
 
-    def is_idle(self) -> bool:
+    def is_idle(self, now: int) -> bool:
         """Whether nothing would be lost with it; the state is advanced."""
-        return not self.window and not self.leases and not self.late
+        return not self.runs(now) and not self.leases and not self.late
 
     def _give_back(self, now: int) -> None:
         for call_id in [name for name, lease in self.leases.items() if lease.ends_at <= now]:
@@ -121,9 +125,10 @@ def refusal_of(scope: Scope, state: ScopeState, spent: int, now: int) -> Refusal
     if scope.budget is not None and spent + state.reserved >= scope.budget:
         return Refusal(scope.name, "budget", scope.budget, None)
     refusal = None
-    if scope.rpm is not None and state.requests >= scope.rpm:
+    runs = state.runs(now)
+    if scope.rpm is not None and (state.requests if runs else 0) >= scope.rpm:
         refusal = Refusal(scope.name, "requests", scope.rpm, _left(state, now) / 1000)
-    elif scope.tpm is not None and state.tokens >= scope.tpm:
+    elif scope.tpm is not None and (state.tokens if runs else 0) >= scope.tpm:
         refusal = Refusal(scope.name, "tokens", scope.tpm, _left(state, now) / 1000)
     if (
         scope.parallel is not None
@@ -140,7 +145,7 @@ def tightest(refusals: Sequence[Refusal]) -> Refusal:
 
 
 def standing_of(scope: Scope, state: ScopeState, now: int) -> Standing | None:
-    """Return what is left of the scope's window, None without limits on one."""
+    """Return what is left of the scope's window, None without limits on one; a call was just taken."""
     if scope.rpm is None and scope.tpm is None:
         return None
     return Standing(
@@ -156,4 +161,4 @@ def _wait(refusal: Refusal) -> float:
 
 
 def _left(state: ScopeState, now: int) -> int:
-    return min(WINDOW_MS, state.window + WINDOW_MS - now) if state.window else WINDOW_MS
+    return min(WINDOW_MS, state.window + WINDOW_MS - now) if state.runs(now) else WINDOW_MS

@@ -69,15 +69,19 @@ class Session:
             except (OSError, WireError) as error:
                 self._tell_away(str(error) or type(error).__name__)
                 self._tried.set()
-                await asyncio.sleep(random.uniform(0.0, pause))  # noqa: S311 - spreads workers, guards nothing
+                await self._pause(pause)
                 pause = min(_MAX_PAUSE_SECONDS, pause * 2)
                 continue
             if self._told:
                 _LOG.info("redis is back")
                 self._told = False
             self._tried.set()
-            pause = _FIRST_PAUSE_SECONDS
-            await self._live()
+            if await self._live():
+                pause = _FIRST_PAUSE_SECONDS
+            else:
+                # It answers, then refuses: not at the rate of the calls that it refuses.
+                await self._pause(pause)
+                pause = min(_MAX_PAUSE_SECONDS, pause * 2)
 
     async def _open(self) -> None:
         wire = await connect(self._address, timeout=self._timeout, on_push=self._on_push)
@@ -92,15 +96,22 @@ class Session:
         self.wire = wire
         use()
 
-    async def _live(self) -> None:
-        wire = self.wire
+    @staticmethod
+    async def _pause(seconds: float) -> None:
+        await asyncio.sleep(random.uniform(0.0, seconds))  # noqa: S311 - spreads workers, guards nothing
+
+    async def _live(self) -> bool:
+        """Beat until the connection ends; whether there was one beat at least."""
+        wire, beaten = self.wire, False
         while wire is not None and not wire.lost.done():
             await asyncio.wait([wire.lost], timeout=_BEAT_SECONDS)
             if not wire.lost.done():
                 try:
                     await self._beat(wire)
+                    beaten = True
                 except (OSError, WireError):
                     wire.abort()
+        return beaten
 
     def _lost(self) -> None:
         self.wire = None
