@@ -1,4 +1,4 @@
-"""Shared state while workers die, callers leave, and Redis dies, stalls or refuses: limits hold, nothing is lost (G3)."""
+"""Shared state while workers die, callers leave, and Redis dies, stalls or refuses: limits hold, nothing is lost."""
 
 import asyncio
 import contextlib
