@@ -213,7 +213,9 @@ def _health(
         if notice.kind == "breaker":
             sender, _, value = notice.value.partition("/")
             if sender != worker:
-                health.apply(value, time.monotonic())
+                change = health.apply(value, time.monotonic())
+                if change is not None:
+                    metrics.breaker(change[0], _SHOWN[change[1]])
 
     worker = os.urandom(8).hex()  # its own notices come back to it
     health = Health(

@@ -27,7 +27,7 @@ class Watchers:
 class OpenAttempt:
     """Begins when made; exactly one of `answered`, `failed` and `abandoned` ends it."""
 
-    __slots__ = ("_grant", "_open", "_span", "_started", "_tally", "_watchers", "deployment")
+    __slots__ = ("_grant", "_open", "_span", "_started", "_tally", "_ticket", "_watchers", "deployment")
 
     def __init__(
         self, watchers: Watchers, deployment: Deployment, tally: Tally, span: AttemptSpan, grant: Grant | None
@@ -40,13 +40,13 @@ class OpenAttempt:
         self._started = time.monotonic()
         self._open = True
         tally.deployment = deployment
-        watchers.health.begin(deployment.id, self._started)
+        self._ticket = watchers.health.begin(deployment.id, self._started)
         watchers.board.begin(deployment.id)
 
     def answered(self) -> None:
         """The answer is whole."""
         if self._open:
-            self._watchers.health.succeeded(self.deployment.id)
+            self._watchers.health.succeeded(self.deployment.id, self._ticket)
             self._end("answered", failed=False)
 
     def failed(self, error: UpstreamError, *, may_rest: bool) -> None:
@@ -56,19 +56,19 @@ class OpenAttempt:
         now = time.monotonic()
         health = self._watchers.health
         if error.fault in FAILURES:
-            health.failed(self.deployment.id, now, may_rest=may_rest)
+            health.failed(self.deployment.id, now, may_rest=may_rest, ticket=self._ticket)
         elif error.fault == "rate_limited":
-            health.abandoned(self.deployment.id)
+            health.abandoned(self.deployment.id, self._ticket)
             if may_rest:
                 health.rest(self.deployment.id, float(error.retry_after or 1), now)
         else:
-            health.succeeded(self.deployment.id)  # it judged the request: it is well
+            health.succeeded(self.deployment.id, self._ticket)  # it judged the request: it is well
         self._end(error.code or error.fault, failed=True)
 
     def abandoned(self) -> None:
         """The caller left, or the gateway stops: says nothing about the upstream, which has worked all the same."""
         if self._open:
-            self._watchers.health.abandoned(self.deployment.id)
+            self._watchers.health.abandoned(self.deployment.id, self._ticket)
             self._tally.worked = True
             self._end("cancelled", failed=True)
 

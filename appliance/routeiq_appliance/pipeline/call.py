@@ -22,7 +22,7 @@ from routeiq_appliance.pipeline.deadline import Deadline
 from routeiq_appliance.pipeline.retry import backoff_ceiling, following_groups, may_try_next, may_try_same
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Principal, Tally
-from routeiq_appliance.state.shared.interface import Admission, Scope
+from routeiq_appliance.state.shared.interface import Admission, Scope, Settlement
 from routeiq_appliance.telemetry.tracing import AttemptSpan, RequestSpan
 from routeiq_appliance.upstreams.faults import broken, timed_out
 from routeiq_appliance.upstreams.interface import Upstream
@@ -183,6 +183,11 @@ class Caller:
                     "rate_limited", 429, "the model is at the limit configured for it", retry_after=after
                 )
             grant = verdict.grant
+        if self._watchers.health.available(deployment.id, time.monotonic()) is not None:
+            # Since it was picked, there was a pause, or its limits were asked: another call probes it, or it rests.
+            if grant is not None:
+                self._watchers.shared.settle(Settlement(grant, 0, 0))
+            raise self._none_left((deployment,))
         span = work.span.attempt(deployment)
         attempt = work.attempt = OpenAttempt(self._watchers, deployment, work.tally, span, grant)
         try:
