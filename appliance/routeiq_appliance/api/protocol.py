@@ -24,7 +24,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol.connection_made`."""
-        super().connection_made(transport)
+        super().connection_made(_Gathering(transport, self.loop))  # type: ignore[arg-type]
         self._phase = "head"
         self._head_bytes = 0
         self._began_at = self._heard_at = self.loop.time()
@@ -84,6 +84,39 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_answer(status, message))
         self.transport.close()
+
+
+class _Gathering:
+    """A transport that writes once per turn of the event loop what uvicorn writes in pieces: head, then body."""
+
+    __slots__ = ("_flushing", "_loop", "_pieces", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+        self._flushing = False
+
+    def write(self, data: bytes) -> None:
+        """Keep `data` until the turn ends."""
+        self._pieces.append(data)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Write what is kept, then close."""
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
 def _answer(status: int, message: str) -> bytes:
