@@ -352,6 +352,8 @@ def running_fleet(
         )  # fmt: skip
         assert process.poll() is None, fleet.lines
         fleet.port = fleet.said("listening")[0]["port"]
+        # `ready` is said a moment before the socket listens.
+        eventually(lambda: _answers(fleet.port), what="the gateway's first answer")
         yield fleet
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -370,6 +372,14 @@ def _read(fleet: Fleet) -> None:
             fleet.lines.append(json.loads(text))
         except ValueError:
             fleet.unreadable.append(text)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with contextlib.closing(Line(port)) as line:
+            return line.get("/health/readiness").status == 200
+    except ConnectionRefusedError:
+        return False
 
 
 def _runs(pid: int) -> bool:

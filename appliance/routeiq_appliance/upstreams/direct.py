@@ -33,6 +33,8 @@ DEFAULTS = frozenset({
 })  # fmt: skip
 """Names in `litellm_params` that become fields of each chat or text request which does not give them."""
 _DONE = b"[DONE]"
+_NOTHING = b"null"
+"""llama.cpp's first event when a text completion has several prompts."""
 
 
 class DirectUpstream:
@@ -68,6 +70,8 @@ class DirectUpstream:
                 for data in splitter.feed(chunk):
                     if data == _DONE:
                         return
+                    if data == _NOTHING:
+                        continue
                     event = _object(data)
                     if "error" in event and not event.get("choices"):
                         raise _told(500, event, deployment, self._limits, None)

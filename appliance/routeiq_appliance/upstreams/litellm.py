@@ -6,6 +6,7 @@ files from unknown ones.
 """
 
 import logging
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from routeiq_appliance.upstreams.faults import broken, of_status
 __all__ = ["LitellmUpstream", "translate"]
 
 _LOG = logging.getLogger(__name__)
+_PREFIX = re.compile(r"(?:litellm\.)?[A-Za-z]+(?:Error|Exception)(?:: | - )")
 
 # Read by LiteLLM's own router and proxy, not by its calls.
 _NOT_FOR_THE_CALL = frozenset({
@@ -142,11 +144,11 @@ def translate(error: Exception, deployment: Deployment, limits: Limits) -> Upstr
 
 
 def _words(error: Exception) -> str:
-    """Return the upstream's own words, without LiteLLM's prefixes."""
+    """Return the upstream's own words, without LiteLLM's prefixes: `litellm.NameError: Name: OpenAIException - …`."""
     text = str(getattr(error, "message", error))
-    while text.startswith("litellm.") and ": " in text:
-        text = text.partition(": ")[2]
-    return text.partition(" - ")[2] if text.split(" ")[0].endswith("Exception") and " - " in text else text
+    while (prefix := _PREFIX.match(text)) is not None:
+        text = text[prefix.end() :]
+    return text
 
 
 def _retry_after(error: Exception) -> str | None:
@@ -161,7 +163,21 @@ def _retry_after(error: Exception) -> str | None:
 
 
 def _event(event: dict[str, Any]) -> dict[str, Any]:
-    """Put back what OpenAI's schema requires to be there, null or not."""
-    for choice in event.get("choices") or []:
+    """Put back what OpenAI's schema requires to be there, null or not; and take out what it forbids."""
+    choices = event.get("choices") or []
+    if "usage" in event and not any(_says_something(choice) for choice in choices):
+        event["choices"] = []
+        return event
+    text = event.get("object") == "text_completion"
+    for choice in choices:
         choice.setdefault("finish_reason", None)
+        if text:
+            choice.setdefault("text", "")
+            choice.setdefault("logprobs", None)
     return event
+
+
+def _says_something(choice: dict[str, Any]) -> bool:
+    return bool(
+        choice.get("finish_reason") or choice.get("text") or any((choice.get("delta") or {}).values())
+    )
