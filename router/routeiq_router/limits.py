@@ -23,6 +23,9 @@ class Limits:
     """Of a longer prompt only this head and tail reach the tokenizer: 256 tokens never need more, and a
     megabyte of text would cost half a second there."""
     prompt_chars_tail: int = 8192
+    cache_entries: int = 16384
+    """Prompts whose prediction a router remembers, as many as fit into `cache_bytes` of memory."""
+    cache_bytes: int = 8 << 20
     data_line_bytes: int = 8 << 20
     data_bytes: int = 4 << 30
     """One data file, unpacked: stops a gzip bomb."""

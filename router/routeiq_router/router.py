@@ -2,7 +2,8 @@
 
 Everything is loaded from bytes whose signature and format the caller has checked. A prompt never fails a
 decision: what cannot be judged (blank, or the embedder fails on it) leaves the declared order, and says so.
-Immutable after loading and thread-safe: swap the whole object to change the artifact.
+What was predicted is remembered by the prompt's hash, so a known prompt costs microseconds; no prompt is kept.
+Thread-safe; to change the artifact, swap the whole object.
 """
 
 import time
@@ -10,15 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from routeiq_router.artifact import Artifact, parse_artifact
+from routeiq_router.cache import LRUCache
 from routeiq_router.decide import Candidate, Ranked, rank
 from routeiq_router.embedder import TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
 from routeiq_router.strategies.registry import strategy
-from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, surface_features
+from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, prompt_key, surface_features
 
 __all__ = ["Decision", "Router"]
+
+_PREDICTED = "highest quality minus weighted cost"
+_ENTRY_BYTES, _VALUE_BYTES = 400, 32
+"""Memory of a remembered prediction: key and containers (CPython 3.11), and each model's number."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Decision:
     cost_weight: float
     reason: str
     duration_seconds: float
+    cached: bool = False
+    """Whether the prediction was remembered: nothing was embedded."""
 
 
 class Router:
@@ -56,6 +64,8 @@ class Router:
             dimension=embedder.dimension,
             surface=SURFACE_SIZE,
         )
+        fitting = limits.cache_bytes // (_ENTRY_BYTES + _VALUE_BYTES * len(artifact.models))
+        self._known: LRUCache[tuple[float, ...]] = LRUCache(min(limits.cache_entries, fitting))
 
     @classmethod
     def load(
@@ -72,13 +82,12 @@ class Router:
         Raises `RouterError` when a file is missing or wrong, or the two do not fit.
         """
         artifact = parse_artifact(artifact_files, limits)
-        return cls(artifact, Embedder.load(embedder_files, limits=limits), limits=limits)
+        # Predictions are remembered here; vectors as well would be memory for nothing.
+        return cls(artifact, Embedder.load(embedder_files, cache_size=0, limits=limits), limits=limits)
 
     def predict(self, prompt: str) -> dict[str, float]:
         """Return the predicted quality, 0..1, of each model of the artifact on this prompt."""
-        vector = self.embedder.embed(prompt)
-        qualities = self.predict_many(vector[None, :], surface_features(prompt, self._limits)[None, :])[0]
-        return dict(zip(self.models, (float(value) for value in qualities), strict=True))
+        return dict(zip(self.models, self._predict(prompt)[0], strict=True))
 
     def predict_many(self, embeddings: FloatArray, surface: FloatArray) -> FloatArray:
         """Return the qualities [n, models] of prompts embedded before ([n, dimension], [n, SURFACE_SIZE])."""
@@ -110,12 +119,41 @@ class Router:
         for a wrong configuration (unknown model, no candidate), never for a prompt.
         """
         started = time.perf_counter()
+        values, reason, cached = self._judge(prompt)
+        return self._decide(candidates, cost_weight, costs, values, reason, started, cached=cached)
+
+    def recall(
+        self,
+        prompt: str,
+        candidates: Mapping[str, str],
+        cost_weight: float = 0.0,
+        *,
+        costs: Mapping[str, float] | None = None,
+    ) -> Decision | None:
+        """Return what `rank` would, if the prompt's prediction is remembered; quick enough for an event loop."""
+        started = time.perf_counter()
+        values = self._known.get(prompt_key(prompt, self.digest))
+        if values is None:
+            return None
+        return self._decide(candidates, cost_weight, costs, values, _PREDICTED, started, cached=True)
+
+    def _decide(
+        self,
+        candidates: Mapping[str, str],
+        cost_weight: float,
+        costs: Mapping[str, float] | None,
+        values: tuple[float, ...] | None,
+        reason: str,
+        started: float,
+        *,
+        cached: bool,
+    ) -> Decision:
         self.check_models(candidates)
         entries = [
             Candidate(group, model, (costs or {}).get(group, self.artifact.costs[model]))
             for group, model in candidates.items()
         ]
-        quality, reason = self._judge(prompt)
+        quality = None if values is None else dict(zip(self.models, values, strict=True))
         ranking = rank(entries, quality, cost_weight=cost_weight)
         return Decision(
             group=ranking[0].group,
@@ -126,15 +164,27 @@ class Router:
             cost_weight=cost_weight,
             reason=reason,
             duration_seconds=time.perf_counter() - started,
+            cached=cached,
         )
 
-    def _judge(self, prompt: str) -> tuple[dict[str, float] | None, str]:
+    def _predict(self, prompt: str) -> tuple[tuple[float, ...], bool]:
+        key = prompt_key(prompt, self.digest)
+        known = self._known.get(key)
+        if known is not None:
+            return known, True
+        vector, surface = self.embedder.embed(prompt), surface_features(prompt, self._limits)
+        values = tuple(self.predict_many(vector[None, :], surface[None, :])[0].tolist())
+        self._known.put(key, values)
+        return values, False
+
+    def _judge(self, prompt: str) -> tuple[tuple[float, ...] | None, str, bool]:
         if is_blank(prompt):
-            return None, "declared order: the prompt has no text to judge"
+            return None, "declared order: the prompt has no text to judge", False
         try:
-            return self.predict(prompt), "highest quality minus weighted cost"
+            values, cached = self._predict(prompt)
         except RouterError as error:
-            return None, f"declared order: {error}"
+            return None, f"declared order: {error}", False
+        return values, _PREDICTED, cached
 
 
 def _check_fit(artifact: Artifact, embedder: Embedder) -> None:

@@ -22,6 +22,11 @@ class _Ranked:
 class _Decision:
     ranking = (_Ranked("large", 0.75), _Ranked("small", 0.5))
     group, score, reason, artifact_digest = "large", 0.75, "highest quality minus weighted cost", "sha256:00"
+    cached = False
+
+
+class _Remembered(_Decision):
+    cached = True
 
 
 class _Router:
@@ -31,9 +36,15 @@ class _Router:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], float]] = []
+        self.known: set[str] = set()
 
     def check_models(self, model_map: Any) -> None:
         assert model_map
+
+    def recall(self, prompt: str, candidates: dict[str, str], cost_weight: float) -> _Decision | None:
+        assert candidates
+        assert cost_weight >= 0
+        return _Remembered() if prompt in self.known else None
 
     def rank(self, prompt: str, candidates: dict[str, str], cost_weight: float) -> _Decision:
         self.asked.append((prompt, candidates, cost_weight))
@@ -48,6 +59,28 @@ async def test_the_artifact_ranks_only_the_candidates() -> None:
     assert (choice.group, choice.score, choice.strategy) == ("large", 0.75, "ml-knn")
     assert choice.ranking == (("large", 0.75), ("small", 0.5))
     assert choice.artifact == "sha256:00"
+
+
+async def test_a_remembered_prompt_is_decided_without_the_executor() -> None:  # D6
+    router = _Router()
+    strategy = Learned(router, {"a": "m"}, cost_weight=0)  # type: ignore[arg-type]
+    assert not (await strategy.choose("why?", ("a",))).cached
+    router.known |= {"why?", "x" * 100_000}
+    choice = await strategy.choose("why?", ("a",))
+    assert (choice.group, choice.score, choice.cached) == ("large", 0.75, True)
+    assert len(router.asked) == 1
+    await strategy.choose("x" * 100_000, ("a",))  # too long to be hashed on the event loop
+    assert len(router.asked) == 2
+
+
+async def test_what_is_remembered_is_decided_however_many_wait() -> None:
+    router = _Router()
+    router.known.add("known")
+    strategy = Learned(router, {"a": "m"}, cost_weight=0)  # type: ignore[arg-type]
+    choices = await asyncio.gather(
+        *(strategy.choose("x", ("a",)) for _ in range(300)), strategy.choose("known", ("a",))
+    )
+    assert choices[-1].cached
 
 
 async def test_too_many_waiting_prompts_take_the_declared_order() -> None:

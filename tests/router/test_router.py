@@ -6,6 +6,7 @@ import pytest
 
 from routeiq_router.artifact import dump_artifact
 from routeiq_router.errors import RouterError
+from routeiq_router.limits import Limits
 from routeiq_router.router import Router
 
 CANDIDATES = {"cheap": "maths-7b", "dear": "all-70b"}
@@ -58,6 +59,51 @@ def test_a_prompt_without_text_leaves_the_declared_order(router, prompt):
 @pytest.mark.parametrize("prompt", ["x" * 1_000_000, "\ud800a", "日本語で答えて", "\x1b[31m" * 1000, "🙂 a"])
 def test_no_prompt_fails_a_decision(router, prompt):
     assert router.rank(prompt, CANDIDATES).group in CANDIDATES
+
+
+def test_a_prompt_is_judged_once_while_it_is_remembered(router):
+    assert router.recall(SUM, CANDIDATES, 0.3) is None
+    first = router.rank(SUM, CANDIDATES, 0.3)
+    again, recalled = router.rank(SUM, CANDIDATES, 0.3), router.recall(SUM, CANDIDATES, 0.3)
+    assert (first.cached, again.cached, recalled.cached) == (False, True, True)
+    assert first.ranking == again.ranking == recalled.ranking
+    assert (recalled.reason, recalled.artifact_digest) == (first.reason, first.artifact_digest)
+
+
+def test_what_is_remembered_serves_other_candidates_weights_and_costs(router, embedder_files):
+    router.rank(SUM, CANDIDATES)
+    other, costs = {"code": "code-13b", "dear": "all-70b"}, {"dear": 0.0}
+    fresh = Router.load(dump_artifact(router.artifact), embedder_files)
+    recalled = router.recall(SUM, other, 5.0, costs=costs)
+    assert recalled.ranking == fresh.rank(SUM, other, 5.0, costs=costs).ranking
+    with pytest.raises(RouterError, match="knows no model"):
+        router.recall(SUM, {"dear": "gpt4"})
+
+
+def test_memory_of_prompts_is_bounded_by_entries_and_bytes(make_artifact, embedder):
+    for limits in (Limits(cache_entries=3), Limits(cache_bytes=3 * (400 + 32 * 3) + 1)):
+        router = Router(make_artifact(), embedder, limits=limits)
+        for number in range(5):
+            router.rank(f"add number {number}", CANDIDATES)
+        kept = [n for n in range(5) if router.recall(f"add number {n}", CANDIDATES)]
+        assert kept == [2, 3, 4]
+
+
+def test_what_could_not_be_judged_is_not_remembered(make_artifact, embedder):
+    router = Router(make_artifact(), embedder)
+    encoder = embedder._encoder
+
+    class Broken:
+        def encode(self, token_ids):
+            raise RouterError("m.onnx: cannot embed: out of memory")
+
+    embedder._encoder = Broken()
+    assert router.rank("never seen before", CANDIDATES).score is None
+    embedder._encoder = encoder
+    assert router.recall("never seen before", CANDIDATES) is None
+    assert router.rank("never seen before", CANDIDATES).score is not None
+    assert router.rank(" ", CANDIDATES).cached is False
+    assert router.recall(" ", CANDIDATES) is None
 
 
 def test_an_embedder_that_fails_leaves_the_declared_order(make_artifact, embedder):

@@ -31,6 +31,7 @@ def test_copies_that_differ_in_case_and_space_have_one_digest():
     assert prompt_digest("Who  is\nTHIS?") == prompt_digest("who is this?")
     assert prompt_digest("who is that?") != prompt_digest("who is this?")
     assert prompt_key("Who") != prompt_key("who")
+    assert prompt_key("who", "sha256:1") != prompt_key("who", "sha256:2")
 
 
 def test_blank_is_what_has_neither_letter_nor_digit():

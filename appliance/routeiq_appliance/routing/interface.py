@@ -18,6 +18,8 @@ class Choice:
     reason: str
     artifact: str | None = None
     """Digest of the artifact that decided."""
+    cached: bool = False
+    """Whether a prediction that was remembered decided."""
 
 
 class RoutingStrategy(Protocol):

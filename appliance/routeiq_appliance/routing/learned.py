@@ -1,7 +1,8 @@
 """The strategy of a signed artifact: `routeiq_router` predicts each candidate's quality on the prompt.
 
-Until calibration exists, the configuration maps each group to a model of the artifact (`model_map`). Inference runs
-in an executor of its own; when more calls wait than it can take, the declared order decides and says so.
+Until calibration exists, the configuration maps each group to a model of the artifact (`model_map`). A prompt that the
+router remembers is decided at once; else inference runs in an executor of its own, and when more calls wait than it
+can take, the declared order decides and says so.
 """
 
 import asyncio
@@ -9,11 +10,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from routeiq_appliance.routing.interface import Choice
-from routeiq_router.router import Router
+from routeiq_router.router import Decision, Router
 
 __all__ = ["Learned"]
 
 _MAX_WAITING = 256
+_MAX_RECALLED_CHARS = 1 << 16
+"""Hashing a longer prompt would hold up the event loop: the executor looks it up."""
 
 
 class Learned:
@@ -30,9 +33,13 @@ class Learned:
 
     async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
         """See `RoutingStrategy.choose`."""
+        mapped = {group: self._model_map[group] for group in candidates}
+        if len(prompt) <= _MAX_RECALLED_CHARS:
+            known = self._router.recall(prompt, mapped, self._cost_weight)
+            if known is not None:
+                return self._choice(known)
         if self._waiting >= _MAX_WAITING:
             return self._declared(candidates, "declared order: too many prompts wait for a decision")
-        mapped = {group: self._model_map[group] for group in candidates}
         self._waiting += 1
         try:
             decision = await asyncio.get_running_loop().run_in_executor(
@@ -40,6 +47,9 @@ class Learned:
             )
         finally:
             self._waiting -= 1
+        return self._choice(decision)
+
+    def _choice(self, decision: Decision) -> Choice:
         return Choice(
             decision.group,
             self.name,
@@ -47,6 +57,7 @@ class Learned:
             tuple((item.group, item.score) for item in decision.ranking),
             decision.reason,
             decision.artifact_digest,
+            decision.cached,
         )
 
     def _declared(self, candidates: tuple[str, ...], reason: str) -> Choice:

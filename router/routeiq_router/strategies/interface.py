@@ -92,6 +92,8 @@ def squared_error(predicted: FloatArray, scores: FloatArray) -> float:
 
 def predict_blocks(predictor: Predictor, inputs: Inputs, block: int = 512) -> FloatArray:
     """Predict [n, models], clipped to 0..1, `block` prompts at a time so that memory stays bounded."""
+    if len(inputs) <= block:
+        return np.clip(predictor.predict(inputs), 0, 1)
     starts = range(0, len(inputs), block)
     parts = [predictor.predict(inputs.take(np.arange(at, min(at + block, len(inputs))))) for at in starts]
     return np.clip(np.concatenate(parts), 0, 1)

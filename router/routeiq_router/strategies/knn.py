@@ -86,11 +86,14 @@ class _KnnPredictor:
     def _mean(self, similarity: FloatArray, scores: FloatArray) -> FloatArray:
         count = min(self.neighbours, similarity.shape[1])
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        # Nearness above the nearest, and the neighbours' scores: made once for both temperatures.
         near = np.take_along_axis(similarity, nearest, axis=1)
-        between = _weighted(near, self.temperature_between, scores[nearest])
+        near -= near.max(axis=1, keepdims=True)
+        found = scores[nearest]
         if scores.shape[1] == 1:
-            return _weighted(near, self.temperature, scores[nearest])
-        level = _weighted(near, self.temperature, scores[nearest].mean(axis=2, keepdims=True))
+            return _weighted(near, self.temperature, found)
+        between = _weighted(near, self.temperature_between, found)
+        level = _weighted(near, self.temperature, found.mean(axis=2, keepdims=True))
         mean: FloatArray = between - between.mean(axis=1, keepdims=True) + level
         return mean
 
@@ -188,8 +191,8 @@ def _groups(steps: NDArray[np.uint8]) -> Iterator[_Group]:
             yield _Group(columns, None if len(rows) == len(steps) else rows, scores)
 
 
-def _weighted(similarity: FloatArray, temperature: np.float32, scores: FloatArray) -> FloatArray:
-    weight = np.exp((similarity - similarity.max(axis=1, keepdims=True)) / temperature)
+def _weighted(nearness: FloatArray, temperature: np.float32, scores: FloatArray) -> FloatArray:
+    weight = np.exp(nearness / temperature)
     weight /= weight.sum(axis=1, keepdims=True)
     mean: FloatArray = np.einsum("nk,nkm->nm", weight, scores)
     return mean
