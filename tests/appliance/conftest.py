@@ -54,12 +54,15 @@ class MemoryUpstream:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.fails: CallError | None = None
+        self.script: dict[str, list[CallError]] = {}
+        """By deployment: what its next calls fail with; then it answers."""
+        self.asked: list[str] = []
         self.closed_streams = 0
         self.hold = asyncio.Event()
         self.hold.set()
 
     async def complete(self, deployment: Deployment, call: Call, headers: Any = None) -> dict[str, Any]:
-        self.calls.append(call)
+        self._ask(deployment, call)
         await self.hold.wait()
         if self.fails is not None:
             raise self.fails
@@ -74,8 +77,8 @@ class MemoryUpstream:
     async def stream(
         self, deployment: Deployment, call: Call, headers: Any = None
     ) -> AsyncGenerator[dict[str, Any], None]:
-        self.calls.append(call)
         try:
+            self._ask(deployment, call)
             if self.fails is not None and deployment.id != "late-1":
                 raise self.fails
             for word in ("one ", "two "):
@@ -89,6 +92,12 @@ class MemoryUpstream:
             yield {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
         finally:
             self.closed_streams += 1
+
+    def _ask(self, deployment: Deployment, call: Call) -> None:
+        self.calls.append(call)
+        self.asked.append(deployment.id)
+        if self.script.get(deployment.id):
+            raise self.script[deployment.id].pop(0)
 
     async def close(self) -> None:
         return
