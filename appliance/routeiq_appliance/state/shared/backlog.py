@@ -58,8 +58,11 @@ class Backlog:
 
     def doubt(self, pairs: Iterable[Pair], now: float) -> None:
         """Have the spend of these compared with the ledger, twice."""
+        soon = now + _CHECKS[0]
         for pair in pairs:
-            self._doubtful[pair] = (now + _CHECKS[0], 1)
+            at, _ = self._doubtful.get(pair, (soon, 1))
+            # New doubts must not put a check off for ever; the second one covers them.
+            self._doubtful[pair] = (min(at, soon), 1)
 
     def due(self, now: float) -> list[Pair]:
         """Return what should be compared now."""

@@ -7,6 +7,7 @@ lost its data: spend is seeded with whichever is more.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from routeiq_appliance.errors import StateError
 from routeiq_appliance.state.shared.interface import LoadSpend
@@ -18,6 +19,9 @@ Pair = tuple[str, int]
 _WAIT_SECONDS = 1.0
 _AWAY_SECONDS = 5.0
 _MAX_PAIRS = 100_000
+_Told = Mapping[Pair, int] | None
+_LEFT: Mapping[Pair, int] = MappingProxyType({})
+"""Whoever asked has left without an answer."""
 
 
 class Spending:
@@ -30,6 +34,8 @@ class Spending:
         self._guessed: set[Pair] = set()
         """Nobody could tell: only what this worker spent itself is known."""
         self._away_until = 0.0
+        self._flights: dict[tuple[Pair, ...], asyncio.Future[_Told]] = {}
+        self._forgotten = 0
 
     def of(self, pair: Pair) -> int | None:
         """Return the last known spend; None when the ledger should be asked."""
@@ -58,7 +64,9 @@ class Spending:
             self._known[pair] = known + cost
 
     def forget(self, pairs: Iterable[Pair]) -> None:
-        """Know nothing of these any more."""
+        """Know nothing of these any more, nor of what is being read."""
+        self._forgotten += 1
+        self._flights.clear()
         for pair in pairs:
             self._known.pop(pair, None)
             self._guessed.discard(pair)
@@ -88,13 +96,32 @@ class Spending:
         return found
 
     async def ledger(self, pairs: Sequence[Pair]) -> Mapping[Pair, int] | None:
-        """Return what the ledger says, None while it does not answer."""
-        if self._clock() < self._away_until:
-            return None
+        """Return what the ledger says, None while it does not answer. The same question at the same time is one."""
+        asked = tuple(pairs)
+        while (flight := self._flights.get(asked)) is not None:
+            told = await asyncio.shield(flight)
+            if told is not _LEFT:
+                return told
+        flight = self._flights[asked] = asyncio.get_running_loop().create_future()
+        told = _LEFT
         try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                told = await self._load(pairs)
-        except (StateError, TimeoutError):
-            self._away_until = self._clock() + _AWAY_SECONDS
-            return None
-        return {pair: told.get(pair, 0) for pair in pairs}
+            told = await self._ask(asked)
+        finally:
+            if self._flights.get(asked) is flight:
+                del self._flights[asked]
+            flight.set_result(told)
+        return told
+
+    async def _ask(self, pairs: tuple[Pair, ...]) -> _Told:
+        while self._clock() >= self._away_until:
+            forgotten = self._forgotten
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    told = await self._load(pairs)
+            except (StateError, TimeoutError):
+                self._away_until = self._clock() + _AWAY_SECONDS
+                break
+            if forgotten == self._forgotten:
+                return {pair: told.get(pair, 0) for pair in pairs}
+            # What was read may be from before it was reset.
+        return None

@@ -53,16 +53,18 @@ class Address:
 
 def read_address(url: str) -> Address:
     """Read `redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?ssl_ca_certs=…]`; raises `ConfigError`."""
-    parts = urlsplit(url)
+    wrong = ConfigError("REDIS_URL is not `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+        (parts.hostname or "").encode("idna")  # as connecting will, which would raise no OSError
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise wrong
     options = dict(parse_qsl(parts.query))
     unknown = sorted(options.keys() - _OPTIONS)
     path = parts.path.strip("/")
-    try:
-        port = parts.port or 6379
-    except ValueError:
-        port = 0
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or not port:
-        raise ConfigError("REDIS_URL is not `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`")
     if path and not path.isdecimal():
         raise ConfigError("REDIS_URL names a database that is not a number")
     if unknown:
