@@ -3,12 +3,13 @@
 import os
 import platform
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LOAD_CORE", "SUBJECT_CORE", "cpu_seconds", "describe", "memory_mb", "pin", "tree"]
+__all__ = ["LOAD_CORE", "SUBJECT_CORE", "Others", "cpu_seconds", "describe", "memory_mb", "pin", "tree"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _CORES = sorted(os.sched_getaffinity(0))
@@ -43,6 +44,24 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+class Others:
+    """CPU that everybody but this run takes, as a share of one core since it was made: who measures alone reads 0."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu = time.monotonic(), self._seconds()
+
+    def share(self) -> float:
+        passed = max(time.monotonic() - self._started, 1e-3)
+        return round(max(0.0, self._seconds() - self._cpu) / passed, 3)
+
+    @staticmethod
+    def _seconds() -> float:
+        # user, nice, system and steal; interrupts are nobody's.
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        busy = sum(int(fields[index]) for index in (0, 1, 2, 7)) / _TICK
+        return busy - cpu_seconds(os.getpid())
 
 
 def memory_mb(pid: int) -> dict[str, float]:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gateway.machine import LOAD_CORE, cpu_seconds, pin
+from benchmarks.gateway.machine import LOAD_CORE, Others, cpu_seconds, pin
 from benchmarks.gateway.stage import Subject, body_of
 from benchmarks.gateway.upstream import CHUNKS, TEXT
 
-__all__ = ["StepError", "chat", "finished", "load", "measure", "median", "spawn", "stream"]
+__all__ = ["StepError", "chat", "finished", "load", "measure", "median", "quietest", "spawn", "stream"]
 
 _LOAD = Path(__file__).with_name("load.py")
 
@@ -52,14 +52,18 @@ def finished(subject: Subject, process: "subprocess.Popen[str]", plan: Mapping[s
     if subject.gateway:
         subject.gateway.answers["stream" in json.loads(plan["body"])] += counted["answers"]
     if counted["wrong"] or not counted["answers"]:
+        if subject.gateway:
+            subject.gateway.service.require_running()  # says its status and its last words
         wrong = ", ".join(f"{count} times {what}" for what, count in counted["wrong"].items()) or "no answer"
         raise StepError(f"{subject.name}: {wrong}")
     return counted
 
 
 def load(subject: Subject, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Run load and wait for it."""
-    return finished(subject, spawn(subject, plan), plan)
+    """Run load and wait for it; adds `others`, the CPU that the rest of the machine took (share of a core)."""
+    others = Others()
+    counted = finished(subject, spawn(subject, plan), plan)
+    return {**counted, "others": others.share()}
 
 
 def measure(subject: Subject, plan: Mapping[str, Any], *, beside: Sequence[int] = ()) -> dict[str, Any]:
@@ -77,6 +81,12 @@ def measure(subject: Subject, plan: Mapping[str, Any], *, beside: Sequence[int] 
     if beside:
         counted["backends_cpu_ms"] = round((sum(map(cpu_seconds, beside)) - beside_before) * each, 4)
     return counted
+
+
+def quietest(samples: Sequence[Mapping[str, Any]], count: int) -> list[int]:
+    """Return the numbers of the `count` samples with the least CPU of others: waiting for a core is not latency."""
+    order = sorted(range(len(samples)), key=lambda number: samples[number]["others"])
+    return sorted(order[:count])
 
 
 def median(samples: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def _measure(
             sample = measure(subject, plan(seconds), beside=beside)
             rounds[subject.name].append(sample)
             print(
-                f"  round {number + 1} {subject.name}: {sample['rps']:.0f}/s, {sample['cpu_ms']:.3f} ms CPU",
+                f"  round {number + 1} {subject.name}: {sample['rps']:.0f}/s, {sample['cpu_ms']:.3f} ms CPU,"
+                f" others {sample['others'] * 100:.0f} %",
                 file=sys.stderr,
             )
     return rounds
