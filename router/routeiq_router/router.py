@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from routeiq_router.artifact import Artifact, parse_artifact
 from routeiq_router.cache import LRUCache
 from routeiq_router.decide import Candidate, Ranked, rank
-from routeiq_router.embedder import TRUNCATION, Embedder
+from routeiq_router.embedder import MAX_TOKENS, TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
@@ -23,6 +23,7 @@ from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, prompt_key, sur
 __all__ = ["Decision", "Router"]
 
 _PREDICTED = "highest quality minus weighted cost"
+_WARM_UP = "why? "
 _ENTRY_BYTES, _VALUE_BYTES = 400, 32
 """Memory of a remembered prediction: key and containers (CPython 3.11), and each model's number."""
 
@@ -84,6 +85,14 @@ class Router:
         artifact = parse_artifact(artifact_files, limits)
         # Predictions are remembered here; vectors as well would be memory for nothing.
         return cls(artifact, Embedder.load(embedder_files, cache_size=0, limits=limits), limits=limits)
+
+    def warm_up(self) -> None:
+        """Judge a long and a short text, and remember neither: what is made on first use is made before serving.
+
+        That is the graph's memory, sized by the longest prompt, and the linear algebra's.
+        """
+        for text in (_WARM_UP * MAX_TOKENS, _WARM_UP):
+            self._infer(text)
 
     def predict(self, prompt: str) -> dict[str, float]:
         """Return the predicted quality, 0..1, of each model of the artifact on this prompt."""
@@ -172,10 +181,13 @@ class Router:
         known = self._known.get(key)
         if known is not None:
             return known, True
-        vector, surface = self.embedder.embed(prompt), surface_features(prompt, self._limits)
-        values = tuple(self.predict_many(vector[None, :], surface[None, :])[0].tolist())
+        values = self._infer(prompt)
         self._known.put(key, values)
         return values, False
+
+    def _infer(self, prompt: str) -> tuple[float, ...]:
+        vector, surface = self.embedder.embed(prompt), surface_features(prompt, self._limits)
+        return tuple(self.predict_many(vector[None, :], surface[None, :])[0].tolist())
 
     def _judge(self, prompt: str) -> tuple[tuple[float, ...] | None, str, bool]:
         if is_blank(prompt):

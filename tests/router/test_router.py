@@ -89,6 +89,13 @@ def test_memory_of_prompts_is_bounded_by_entries_and_bytes(make_artifact, embedd
         assert kept == [2, 3, 4]
 
 
+def test_warming_up_changes_no_decision_and_is_not_remembered(make_artifact, embedder):
+    cold, warm = Router(make_artifact("knn"), embedder), Router(make_artifact("knn"), embedder)
+    warm.warm_up()
+    assert len(warm._known) == 0
+    assert warm.rank(SUM, CANDIDATES, 0.3).ranking == cold.rank(SUM, CANDIDATES, 0.3).ranking
+
+
 def test_what_could_not_be_judged_is_not_remembered(make_artifact, embedder):
     router = Router(make_artifact(), embedder)
     encoder = embedder._encoder

@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def load_router(auto: AutoSection, *, models_path: Path, trust_key: Path | None, bundle_json: Path) -> Router:
-    """Return the router of `auto.artifact`; raises `RouteIQError` naming the file at fault."""
+    """Return the router of `auto.artifact`, warmed up; raises `RouteIQError` naming the file at fault."""
     if auto.artifact is None:
         raise ConfigError(
             "routeiq.auto.artifact: not set, but ROUTEIQ_STRATEGY is `ml`",
@@ -34,7 +34,9 @@ def load_router(auto: AutoSection, *, models_path: Path, trust_key: Path | None,
     key = load_public_key(trust_key)
     artifact = _verify(models_path / auto.artifact, key, bundle_json, models_path)
     embedder = _verify(models_path / auto.embedder, key, bundle_json, models_path)
-    return Router.load(artifact.files, embedder.files)
+    router = Router.load(artifact.files, embedder.files)
+    router.warm_up()
+    return router
 
 
 def _verify(folder: Path, key: PublicKey, bundle_json: Path, models_path: Path) -> VerifiedModel:
