@@ -94,8 +94,8 @@ def running_redis(folder: Path) -> Iterator[str]:
 class Upstream:
     """An OpenAI-compatible server. A model's name picks what it does; 7 tokens in, 2 out.
 
-    `held-…` waits until `release`; `failing` holds names that are answered with a 500. `requests` is what arrived:
-    path, headers by lower case name, body.
+    `held` waits until `release`, `tools` calls two tools; `failing` holds names that are answered with a 500.
+    `requests` is what arrived: path, headers by lower case name, body.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Upstream:
         self._released = threading.Event()
 
     def hold(self) -> None:
-        """Let calls to `held-…` wait."""
+        """Let calls to `held` wait."""
         self._released.clear()
 
     def release(self) -> None:
@@ -146,17 +146,42 @@ class Upstream:
             await _reply(send, 500, b'{"error": {"message": "out of order"}}')
         elif body.get("stream"):
             await _reply(send, 200, None, b"text/event-stream")
-            for choice in (
-                {"index": 0, "delta": {"content": "hello"}, "finish_reason": None},
-                {"index": 0, "delta": {}, "finish_reason": "stop"},
-            ):
+            for delta, reason in _TOOL_DELTAS if body["model"] == "tools" else _DELTAS:
+                choice = {"index": 0, "delta": delta, "finish_reason": reason}
                 await _event(send, {**common, "object": "chat.completion.chunk", "choices": [choice]})
             await _event(send, {**common, "object": "chat.completion.chunk", "choices": [], "usage": usage})
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
         else:
-            said = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
-            answer = {**common, "object": "chat.completion", "choices": [said], "usage": usage}
+            message: dict[str, Any] = {"role": "assistant", "content": "hello"}
+            reason = "stop"
+            if body["model"] == "tools":
+                message |= {"content": None, "tool_calls": [_tool_call(*call) for call in _CALLS]}
+                reason = "tool_calls"
+            choice = {"index": 0, "message": message, "finish_reason": reason}
+            answer = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
             await _reply(send, 200, json.dumps(answer).encode())
+
+
+def _tool_call(number: str, name: str, arguments: str) -> dict[str, Any]:
+    return {"id": number, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+_CALLS = (("call_1", "weather", '{"city": "Paris"}'), ("call_2", "weather", '{"city": "Z\u00fcrich"}'))
+_DELTAS: tuple[tuple[dict[str, Any], str | None], ...] = (({"content": "hello"}, None), ({}, "stop"))
+# As vLLM and OpenAI cut them: the name first, then the arguments in pieces that carry the index alone.
+_TOOL_DELTAS: tuple[tuple[dict[str, Any], str | None], ...] = (
+    ({"role": "assistant", "content": None}, None),
+    *(
+        ({"tool_calls": [{"index": index, **call}]}, None)
+        for index, (number, name, arguments) in enumerate(_CALLS)
+        for call in (
+            _tool_call(number, name, ""),
+            {"function": {"arguments": arguments[:6]}},
+            {"function": {"arguments": arguments[6:]}},
+        )
+    ),
+    ({}, "tool_calls"),
+)
 
 
 async def _reply(send: Any, status: int, body: bytes | None, kind: bytes = b"application/json") -> None:

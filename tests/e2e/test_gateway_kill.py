@@ -156,7 +156,9 @@ def test_rows_of_a_killed_worker_are_shipped_once_by_another(
             load.reach(100)  # the others serve on
             load.stop()
             # Its successors cannot begin without the database; nobody else ends because of that.
-            eventually(lambda: fleet.said("worker cannot serve: it ends, and another tries again"), seconds=60)
+            eventually(
+                lambda: fleet.said("worker cannot serve: it ends, and another tries again"), seconds=60
+            )
             assert fleet.process.poll() is None
             assert len(fleet.workers) == 2
         finally:
