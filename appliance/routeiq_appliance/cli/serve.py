@@ -20,7 +20,11 @@ __all__ = ["serve"]
     "--port", type=click.IntRange(0, 65535), default=4000, show_default=True, help="Port to listen on; 0: any"
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; more than 1 need PostgreSQL and Redis"
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes; more than 1 need PostgreSQL and Redis",
 )
 def serve(config_path: Path, host: str, port: int, workers: int) -> None:
     """Run the gateway.
