@@ -351,10 +351,10 @@ async def test_redis_killed_under_load_fails_no_call_and_loses_no_spend(mortal: 
             local[grant.local] += 1
             await asyncio.sleep(0.001)
             cost = next(costs) % 9
-            # As in the gateway: the ledger is told first, later than that the shared state.
-            ledger.spent["team:t", 0] += cost
             total += cost
             state.settle(Settlement(grant, 10, cost))
+            await asyncio.sleep(0.002)  # the ledger lags
+            ledger.spent["team:t", 0] += cost
 
     async with workers(mortal.url, 3, ledger) as states:
         callers = [asyncio.create_task(caller(states[number % 3])) for number in range(30)]
@@ -400,6 +400,28 @@ async def test_what_is_settled_in_an_outage_is_told_once_after_many_returns(mort
         assert not state._limits._backlog.debts
     assert spent(mortal, "key:a") == 330
     assert mortal.cli("HGET", "routeiq:limit:key:a", "reserved") == "0"
+
+
+@pytest.mark.e2e
+async def test_what_was_spent_alone_is_not_added_to_what_the_ledger_says_of_it_already(
+    server: RedisServer,
+) -> None:
+    clock, ledger, scope = Clock(), Ledger(key_a=0), Scope("key:a", budget=10_000)
+    async with worker(server.url, ledger, clock=clock) as one, worker(server.url, ledger, clock=clock) as two:
+        _wire(one).abort()
+        alone = granted(await one.admit(call("alone", scope)))
+        assert alone.local
+        await until(lambda: not one.degraded)
+        clock.now += 1.0
+        one.settle(Settlement(alone, 1, 100))
+        ledger.spent["key:a", 0] = 100
+        clock.now += 1.0
+        granted(await two.admit(call("seeds", scope)))
+        clock.now += 1.0
+        granted(await one.admit(call("hears of Redis", scope)))
+        await one._beat(_wire(one))
+        await settled(one)
+    assert spent(server, "key:a") == 100
 
 
 @pytest.mark.e2e

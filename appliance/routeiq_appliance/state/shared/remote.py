@@ -93,10 +93,9 @@ class SharedLimits:
 
     async def say_alive(self, wire: Wire) -> None:
         """Beat; raises as `Wire.ask`."""
-        # What was spent alone was spent after Redis was last heard of, not after this beat.
-        self._backlog.owe(self._outage.owed)
         beat = ("EVALSHA", self._scripts["beat"].sha, 1, _WORKERS, self._now(), self._worker, _ALIVE_MS)
-        self._backlog.seen, workers = await wire.ask(beat)
+        seen, workers = await wire.ask(beat)
+        self._saw(seen)
         self._outage.saw(workers)
 
     def catch_up(self, wire: Wire) -> None:
@@ -141,6 +140,12 @@ class SharedLimits:
             await wire.ask(("EVALSHA", self._scripts["raise"].sha, len(keys), *keys, self._now(), *amounts))
             self._backlog.checked(due, self._wall())
 
+    def _saw(self, now: int) -> None:
+        if self._outage.owed:
+            # It was spent after Redis was last heard of, not after this.
+            self._backlog.owe(self._outage.owed)
+        self._backlog.seen = now
+
     def _now(self) -> object:
         """Return what scripts take for now; empty is Redis's own clock."""
         return "" if self._clock is None else int(self._clock() * 1000)
@@ -171,7 +176,7 @@ class SharedLimits:
 
     def _answered(self, answer: asyncio.Future[Any], admission: Admission, reply: Any) -> None:
         if type(reply) is list:
-            self._backlog.seen = reply[1]
+            self._saw(reply[1])
             if not answer.done():
                 answer.set_result(reply)
             else:
