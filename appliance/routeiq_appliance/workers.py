@@ -8,12 +8,16 @@ away, the file was edited wrongly) waits and tries again: the others serve on.
 """
 
 import logging
+import multiprocessing
 import os
 import random
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +31,7 @@ from routeiq_appliance.serving import load, server_options, settle_memory, worke
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.opening import open_state
 from routeiq_appliance.telemetry.exposition import prepare_multiprocess, serve_workers, worker_died
+from routeiq_appliance.telemetry.logs import configure_logs
 from routeiq_signing.errors import RouteIQError
 
 __all__ = ["supervise"]
@@ -52,7 +57,13 @@ def supervise(settings: Settings, config_path: Path, listener: socket.socket, *,
     options = server_options(settings)
     try:
         _Supervisor(
-            _WorkerConfig(config_path, workers=workers, timeout_worker_healthcheck=_HANG_SECONDS, **options),
+            _WorkerConfig(
+                config_path,
+                settings.otel_service_name,
+                workers=workers,
+                timeout_worker_healthcheck=_HANG_SECONDS,
+                **options,
+            ),
             [listener],
             folder,
         ).run()
@@ -99,9 +110,10 @@ class _Supervisor(Multiprocess):
 class _WorkerConfig(uvicorn.Config):
     """Crosses into each worker's process, and composes its gateway there."""
 
-    def __init__(self, config_path: Path, **options: Any) -> None:
+    def __init__(self, config_path: Path, service: str, **options: Any) -> None:
         super().__init__("routeiq", **options)
         self._config_path = config_path
+        self._service = service
         self.has_served = False
         """Whether a worker of this supervisor has ever served; set there, read in those that come after."""
 
@@ -113,6 +125,8 @@ class _WorkerConfig(uvicorn.Config):
         from routeiq_appliance.egress import switches  # noqa: PLC0415
 
         switches.apply(os.environ)
+        # `load` does this again, once it knows the level; what keeps it from knowing is to be JSON as well.
+        configure_logs("info", service=self._service, secrets=())
         try:
             guard = self._compose()
         except RouteIQError as error:
@@ -124,6 +138,7 @@ class _WorkerConfig(uvicorn.Config):
             time.sleep(random.uniform(0.5, 1.0) * _PAUSE_SECONDS)  # noqa: S311 - spreads workers, guards nothing
             self._end(os.EX_TEMPFAIL)
         settle_memory()
+        threading.Thread(target=_end_with_parent, name="supervisor", daemon=True).start()
         return lambda: GuardedLoop(guard)
 
     def _compose(self) -> Guard:
@@ -141,3 +156,11 @@ class _WorkerConfig(uvicorn.Config):
     def _end(status: int) -> NoReturn:
         # Not sys.exit: uvicorn has made a coroutine that nobody awaits then, which Python says on stderr.
         os._exit(status)
+
+
+def _end_with_parent() -> None:
+    """Stop gracefully when the supervisor is gone: nobody else would end this worker or free its port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

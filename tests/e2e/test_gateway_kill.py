@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
 from tests.e2e.fleet import (
     Fleet,
@@ -31,7 +32,7 @@ COST = 11_000_000_000
 """Pico-dollars of one call: 7 tokens in at 0.001, 2 out at 0.002."""
 
 
-def config(api_base: str) -> dict[str, object]:
+def config(api_base: str) -> dict[str, Any]:
     def group(name: str) -> dict[str, object]:
         params = {"model": f"openai/{name}", "api_base": api_base, "api_key": "sk-up",
                   "input_cost_per_token": 0.001, "output_cost_per_token": 0.002}  # fmt: skip
@@ -279,6 +280,72 @@ def test_sigterm_lets_earlier_calls_end_and_leaves_no_row_behind(
         answered = {*load.answered, *(answer.headers["x-request-id"] for answer in answers)}
         assert set(rows) == answered
         assert set(rows.values()) == {"answered"}
+    assert not journal_ids(fleet.data_dir)
+
+
+def test_sighup_puts_a_new_configuration_in_place_and_fails_no_call(
+    served: tuple[Upstream, str], environ: dict[str, str], tmp_path: Path
+) -> None:
+    first = config(served[1])
+    with running_fleet(first, tmp_path, workers=2, environ=environ) as fleet:
+        before = fleet.workers
+        stop = threading.Event()
+        statuses: Counter[int] = Counter()
+
+        def client() -> None:
+            while not stop.is_set():
+                # A worker that ends hangs up on connections that have asked nothing yet; clients ask again.
+                hung_up = contextlib.suppress(ConnectionResetError, http.client.RemoteDisconnected)
+                with contextlib.closing(fleet.line()) as line, hung_up:
+                    statuses[line.ask().status] += 1
+
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: statuses[200] > 50)
+        more = {
+            **first,
+            "model_list": [*first["model_list"], {**first["model_list"][0], "model_name": "new"}],
+        }
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(more))
+        fleet.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(fleet.workers) == 2 and not set(before) & set(fleet.workers), seconds=60)
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        assert set(statuses) == {200}
+        with contextlib.closing(fleet.line()) as line:
+            assert line.ask("new").status == 200
+        # Gauges of the replaced are gone, what they counted is not.
+        eventually(lambda: fleet.metrics()["litellm_in_flight_requests"] == 0)
+        counted = 'litellm_proxy_total_requests_metric_total{api_provider="openai",model="plain"'
+        eventually(
+            lambda: sum(v for name, v in fleet.metrics().items() if name.startswith(counted)) == statuses[200]
+        )
+
+        # A configuration that cannot serve changes nothing.
+        (tmp_path / "config.yaml").write_text("model_list: 5\n")
+        serving = fleet.workers
+        fleet.process.send_signal(signal.SIGHUP)
+        eventually(lambda: fleet.said("worker cannot serve: it ends, and another tries again"), seconds=60)
+        with contextlib.closing(fleet.line()) as line:
+            assert line.ask("new").status == 200
+        assert fleet.workers == serving
+        assert fleet.terminate() == 0
+
+
+def test_workers_end_with_a_killed_supervisor_and_leave_no_row_behind(
+    served: tuple[Upstream, str], environ: dict[str, str], tmp_path: Path
+) -> None:
+    with running_fleet(config(served[1]), tmp_path, workers=2, environ=environ) as fleet:
+        key = fleet.manage("/key/generate")["key"]
+        load = Load(fleet.spread(2), key)
+        load.reach(50)
+        fleet.process.kill()
+        eventually(lambda: fleet.workers == [], seconds=30)
+        load.stop()
+        assert load.failed == {}
+        assert set(load.answered) <= set(Database(environ["DATABASE_URL"]).calls())
     assert not journal_ids(fleet.data_dir)
 
 
