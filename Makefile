@@ -54,8 +54,8 @@ lint: $(VENV)/.ready ## ruff, mypy, import-linter
 bench: $(VENV)/.ready ## Side-by-side measurements (benchmarks/README.md)
 	@$(BIN)/nox -s bench
 
-bench-gateway: $(VENV)/.ready ## The gateway beside LiteLLM's proxy (ONLY=PART,…, SECONDS_PER_STEP=N, MINUTES=N for ONLY=soak)
-	@$(BIN)/nox -s bench-gateway -- $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS_PER_STEP),--seconds $(SECONDS_PER_STEP)) $(if $(MINUTES),--minutes $(MINUTES))
+bench-gateway: $(VENV)/.ready ## The gateway beside LiteLLM's proxy (ONLY=PART,…, SECONDS=N a step, MINUTES=N for ONLY=soak)
+	@$(BIN)/nox -s bench-gateway -- $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 clean: ## Remove dist/ and build/ but for the pool
 	@rm -rf dist $(filter-out build/pool build/cache,$(wildcard build/*))

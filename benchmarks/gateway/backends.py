@@ -6,6 +6,7 @@ user `postgres`.
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-import redis
 from benchmarks.gateway.machine import LOAD_CORE, pin
 
 from routeiq_appliance.cli.demo.stack import free_port
@@ -96,14 +96,14 @@ def _start_redis(folder: Path, stack: ExitStack) -> tuple[str, int]:
         "--maxmemory-policy", "noeviction",
     ]  # fmt: skip
     service = stack.enter_context(Service("Redis", command, log=folder / "redis.log"))
-    client = redis.Redis(port=port)
 
     def ready() -> bool:
         try:
-            return bool(client.ping())
-        except redis.ConnectionError:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
             return False
 
     service.wait_until(ready, seconds=_READY_SECONDS)
-    client.close()
     return f"redis://127.0.0.1:{port}/0", service.pid

@@ -51,7 +51,7 @@ def environment() -> Path:
         print(f"installing litellm[proxy] {version} into {folder.relative_to(_ROOT)}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         environ = {"PIP_CACHE_DIR": str(_ROOT / "build/cache/pip"), **os.environ}
-        pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"litellm[proxy]=={version}"], check=True, env=environ)
         ready.touch()
     return folder

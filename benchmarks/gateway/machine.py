@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +94,20 @@ def describe() -> dict[str, Any]:
         ),
         platform.machine(),
     )
-    names = ("aiohttp", "uvloop", "httptools", "uvicorn", "redis", "psycopg", "routeiq-appliance")
+    names = ("aiohttp", "uvloop", "httptools", "uvicorn", "psycopg", "litellm", "routeiq-appliance")
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "kernel": platform.release(),
-        "versions": {"python": sys.version.split()[0], **{name: version(name) for name in names}},
+        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in names}},
         "load_average_before": round(os.getloadavg()[0], 2),
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -3,14 +3,15 @@
 Not pinned: a start may use every core, as a user's does.
 """
 
+import re
 import statistics
 import time
 from typing import Any
 
 from benchmarks.gateway import gateway
 from benchmarks.gateway.machine import Others, memory_mb
-from benchmarks.gateway.measure import chat, load, quietest
-from benchmarks.gateway.report import Figure, at_most
+from benchmarks.gateway.measure import StepError, chat, load, quietest
+from benchmarks.gateway.report import Figure, at_most, equal
 from benchmarks.gateway.stage import Stage, Subject, answers
 
 __all__ = ["startup"]
@@ -52,9 +53,25 @@ def startup(stage: Stage, seconds: float) -> tuple[list[Figure], Any]:
     for name, when in ((memory, "when ready"), (loaded, "after load")):
         note = f"PSS {name['pss']:.1f} MB"
         figures.append(at_most(f"memory of one worker {when}: RSS", name["rss"], _MEGABYTES, "MB", note))
+    imported = _litellm_modules(stage)
+    figures.append(equal("start to ready: modules of LiteLLM imported", imported, 0, "modules"))
     return figures, {
         "seconds": times,
         "others": shares,
         "memory_when_ready": memory,
         "memory_after_load": loaded,
     }
+
+
+def _litellm_modules(stage: Stage) -> int:
+    """Return how many of LiteLLM's modules one more start imports, as the interpreter itself lists them."""
+    folder = stage.folder / "imports"
+    environ = {**stage.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    config = gateway.config_of(stage.upstream.port)
+    service, port = gateway.start("gateway", folder, config, environ, pinned=False)
+    with service:
+        service.wait_until(lambda: answers(port, "/health/readiness"), seconds=60)
+        listed = (folder / "gateway.log").read_text(encoding="utf-8", errors="replace")
+    if "import time:" not in listed:
+        raise StepError("gateway: the interpreter did not list its imports")
+    return len(re.findall(r"^import time:.*\| *litellm(?:\.|$)", listed, re.MULTILINE))

@@ -95,4 +95,4 @@ def _per_core(rounds: _Rounds, what: str) -> list[Figure]:
 def _ratio(rounds: _Rounds, ours: str, other: str) -> float:
     """Return how many requests `ours` answers with the CPU of one of `other`."""
     pairs = zip(rounds[ours], rounds[other], strict=True)
-    return statistics.median(b["cpu_ms"] / a["cpu_ms"] for a, b in pairs)
+    return float(statistics.median(b["cpu_ms"] / a["cpu_ms"] for a, b in pairs))
