@@ -158,11 +158,11 @@ class CallerWatch:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return compact JSON; what cannot be UTF-8 (a lone surrogate of an upstream) is replaced."""
+    """Return compact JSON; what cannot be UTF-8 (a lone surrogate of an upstream) is replaced, and 1e999 is null."""
     try:
-        return to_json(value)
+        return to_json(value, inf_nan_mode="null")
     except (ValueError, UnicodeError):
-        return to_json(_clean(value))
+        return to_json(_clean(value), inf_nan_mode="null")
 
 
 def _clean(value: Any) -> Any:

@@ -35,6 +35,8 @@ class KeepAlive:
         """Stop it."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._writing is not None:
+            self._writing.cancel()  # one that still waits would come after the last byte
 
     def _arm(self) -> None:
         self.written = False

@@ -31,6 +31,8 @@ __all__ = ["Caller", "Events", "Work", "note_usage"]
 
 Events = AsyncGenerator[dict[str, Any], None]
 _Answer = TypeVar("_Answer")
+_MAX_TOKENS = 1_000_000_000
+"""An upstream that counts more does not count: no ledger's column holds any number."""
 _Once = Callable[["Work", Deployment, OpenAttempt, AttemptSpan], Awaitable[_Answer]]
 
 
@@ -278,6 +280,7 @@ def note_usage(body: dict[str, Any], tally: Tally) -> None:
     if not isinstance(usage, dict):
         return
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if isinstance(prompt, int) and prompt >= 0:
+    if type(prompt) is int and 0 <= prompt <= _MAX_TOKENS:
         tally.prompt_tokens, tally.counted = prompt, True
-        tally.completion_tokens = completion if isinstance(completion, int) and completion >= 0 else 0
+        known = type(completion) is int and 0 <= completion <= _MAX_TOKENS
+        tally.completion_tokens = completion if known else 0

@@ -48,7 +48,8 @@ def _note_text(body: dict[str, Any], tally: Tally) -> None:
                 tally.text_bytes += (
                     len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
                 )
-        for call in part.get("tool_calls") or ():
+        calls = part.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict) and isinstance(function.get("arguments"), str):
                 tally.text_bytes += len(function["arguments"])
@@ -58,6 +59,10 @@ def _says_something(event: dict[str, Any]) -> bool:
     choices = event.get("choices")
     return isinstance(choices, list) and any(
         isinstance(choice, dict)
-        and (choice.get("finish_reason") or choice.get("text") or any((choice.get("delta") or {}).values()))
+        and (choice.get("finish_reason") or choice.get("text") or _holds(choice.get("delta")))
         for choice in choices
     )
+
+
+def _holds(delta: Any) -> bool:
+    return any(delta.values()) if isinstance(delta, dict) else bool(delta)

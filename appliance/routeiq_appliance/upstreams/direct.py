@@ -53,7 +53,10 @@ class DirectUpstream:
         raw = await self._whole(response)
         if response.status != 200:
             raise _refusal(response, raw, deployment, self._limits)
-        return _object(raw)
+        body = _object(raw)
+        if body.get("error") and not (body.get("choices") or body.get("data")):
+            raise _told(500, body, deployment, self._limits, None)
+        return body
 
     async def stream(
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
@@ -73,7 +76,7 @@ class DirectUpstream:
                     if data == _NOTHING:
                         continue
                     event = _object(data)
-                    if "error" in event and not event.get("choices"):
+                    if event.get("error") and not event.get("choices"):
                         raise _told(500, event, deployment, self._limits, None)
                     finished = finished or _finishes(event)
                     yield event

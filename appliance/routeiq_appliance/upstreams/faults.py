@@ -25,7 +25,7 @@ def of_status(
     """Return the error for an upstream's status; `words` and `code` are its body's `message` and `code`."""
     if status in {400, 413, 422}:
         said = refused_words(words, deployment, limits)
-        fault = code in {"context_length_exceeded", "exceed_context_size_error"} or _TOO_LONG.search(said)
+        fault = code in ("context_length_exceeded", "exceed_context_size_error") or _TOO_LONG.search(said)
         return UpstreamError("context" if fault else "caller", 400, said)
     if status == 429:
         return UpstreamError(
