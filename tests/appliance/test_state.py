@@ -179,3 +179,12 @@ def test_postgresql_migrates_once_from_four_places_at_once(postgresql: str, tmp_
     with engine.connect() as connection:
         assert connection.execute(sa.select(calls.c.started_at)).scalar_one() == NOW
     engine.dispose()
+
+
+def test_admin_takes_the_database_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("mysql://user:hidden@db/name\n")
+    done = CliRunner().invoke(main, ["admin", "migrate"], env={"DATABASE_URL_FILE": str(file)})
+    assert done.exit_code != 0
+    assert "mysql is not supported" in done.output
+    assert "hidden" not in done.output
