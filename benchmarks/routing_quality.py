@@ -1,6 +1,6 @@
 """How much each strategy gains over the hull of single models: nested cross-validation over hashed folds.
 
-    .venv/bin/python benchmarks/routing_quality.py DATA.jsonl.gz [DATA …]
+    .venv/bin/python benchmarks/routing_quality.py [--embedder DIR] DATA.jsonl.gz [DATA …]
 
 For every outer fold hyperparameters are chosen again on the other folds, so no prompt has a part in fitting or choosing
 what judges it. Takes some minutes per strategy on one core. Prints a Markdown table.
@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", type=Path)
     parser.add_argument("--strategy", action="append", help="default: all")
+    parser.add_argument("--embedder", type=Path, default=EMBEDDER)
     arguments = parser.parse_args()
 
     from routeiq_router.data.costs import model_costs, read_costs
@@ -38,7 +39,7 @@ def main() -> None:
     from routeiq_router.training.selection import INNER_FOLDS, Training, nested_predictions
 
     data, progress = read_data(arguments.data, scored=True), BarProgress()
-    embedder = Embedder.load(read_unsigned(EMBEDDER), cache_size=0)
+    embedder = Embedder.load(read_unsigned(arguments.embedder), cache_size=0)
     inputs = embed_prompts(embedder, data.prompts, cache=ROOT / "build/cache/embeddings", progress=progress)
     training = Training(inputs, data.scores, fold_numbers(data.prompts, INNER_FOLDS))
     outer = fold_numbers(data.prompts, INNER_FOLDS, salt=1)

@@ -135,7 +135,7 @@ class _WorkerConfig(uvicorn.Config):
                 _LOG.error("worker cannot serve", extra=said)
                 self._end(STARTUP_FAILURE)
             _LOG.warning("worker cannot serve: it ends, and another tries again", extra=said)
-            time.sleep(random.uniform(0.5, 1.0) * _PAUSE_SECONDS)  # noqa: S311 - spreads workers, guards nothing
+            time.sleep(random.SystemRandom().uniform(0.5, 1.0) * _PAUSE_SECONDS)
             self._end(os.EX_TEMPFAIL)
         settle_memory()
         threading.Thread(target=_end_with_parent, name="supervisor", daemon=True).start()

@@ -20,8 +20,7 @@ _QUIET = 0.05
 def latency(stage: Stage, seconds: float) -> tuple[list[Figure], Any]:
     """Return what is added over direct, at the median and at the 99th percentile; the median over the quiet rounds."""
     subjects = [stage.direct, stage.relay, stage.gateway, stage.shared]
-    each = max(0.5, seconds / 2)
-    plans = {"chat": chat(each, connections=1), "streams": stream(each / 2, connections=1)}
+    plans = {"chat": chat(seconds * 0.35, connections=1), "streams": stream(seconds * 0.15, connections=1)}
     rounds: dict[str, dict[str, list[dict[str, Any]]]] = {
         what: {subject.name: [] for subject in subjects} for what in plans
     }

@@ -69,8 +69,9 @@ def main() -> int:
     try:
         with Stage() as stage:
             for name in asked:
-                print(f"{name} …", file=sys.stderr)
+                begun = time.monotonic()
                 found, detail = parts[name](stage, arguments.seconds)
+                print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
                 figures += found
                 details[name] = {"figures": found, "details": detail}
     except (RouteIQError, RuntimeError, OSError) as error:

@@ -7,7 +7,7 @@ them was decided before, by signature, and whether their format is allowed, by `
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ SCHEMA = "routeiq.router/v1"
 MANIFEST_FILE = "router.json"
 WEIGHTS_FILE = "weights.safetensors"
 _TRAINED_PROMPTS = "trained_prompts"
+_EMBEDDER_KINDS = ("onnx", "static")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class EmbedderIdentity:
     digest: str
     dimension: int
     truncation: str
+    kind: str = "onnx"
+    """`onnx`: a sentence encoder; `static`: token vectors. Said in `router.json` only where it is not `onnx`."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def dump_artifact(artifact: Artifact) -> dict[str, bytes]:
         "strategy": artifact.strategy,
         "models": list(artifact.models),
         "costs": dict(artifact.costs),
-        "embedder": vars(artifact.embedder),
+        "embedder": {k: v for k, v in vars(artifact.embedder).items() if (k, v) != ("kind", "onnx")},
         "surface": artifact.surface,
         "params": artifact.params,
         "training": artifact.training,
@@ -117,6 +120,7 @@ def parse_artifact(files: Mapping[str, bytes], limits: Limits = DEFAULT_LIMITS) 
             digest=embedder.text("digest"),
             dimension=embedder.count("dimension", 1, 65_536),
             truncation=embedder.text("truncation"),
+            kind=embedder.choice("kind", _EMBEDDER_KINDS),
         ),
         surface=fields.text("surface"),
         params=fields.mapping("params"),
@@ -192,6 +196,15 @@ class _Fields:
         if not isinstance(value, str) or not 1 <= len(value) <= 1000:
             raise RouterError(f"{self._where}: {name!r} is not a text", subject=MANIFEST_FILE)
         return value
+
+    def choice(self, name: str, values: Sequence[str]) -> str:
+        """Return one of `values`; the first where the member is absent."""
+        value = self._rest.pop(name, values[0])
+        if value not in values:
+            raise RouterError(
+                f"{self._where}: {name!r} is not one of {', '.join(values)}", subject=MANIFEST_FILE
+            )
+        return str(value)
 
     def count(self, name: str, low: int, high: int) -> int:
         value = self.take(name)

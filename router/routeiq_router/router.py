@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from routeiq_router.artifact import Artifact, parse_artifact
+from routeiq_router.artifact import Artifact, EmbedderIdentity, parse_artifact
 from routeiq_router.cache import LRUCache
 from routeiq_router.decide import Candidate, Ranked, rank
 from routeiq_router.embedder import MAX_TOKENS, TRUNCATION, Embedder
@@ -78,8 +78,8 @@ class Router:
     ) -> "Router":
         """Load from verified bytes (name to content).
 
-        `artifact_files`: `router.json`, `weights.safetensors`; `embedder_files`: `tokenizer.json`,
-        `onnx/model_int8.onnx`; other names are ignored.
+        `artifact_files`: `router.json`, `weights.safetensors`; `embedder_files`: `tokenizer.json`, and
+        `onnx/model_int8.onnx` or `static/vectors.safetensors`; other names are ignored.
         Raises `RouterError` when a file is missing or wrong, or the two do not fit.
         """
         artifact = parse_artifact(artifact_files, limits)
@@ -203,8 +203,7 @@ def _check_fit(artifact: Artifact, embedder: Embedder) -> None:
     wanted, retrain = artifact.embedder, "train the artifact again with this embedder: `routeiq router train`"
     if wanted.digest != embedder.digest or wanted.dimension != embedder.dimension:
         raise RouterError(
-            f"router.json: was trained with embedder {wanted.digest[:23]}… ({wanted.dimension} numbers), "
-            f"this one is {embedder.digest[:23]}… ({embedder.dimension})",
+            f"router.json: was trained with embedder {_name(wanted)}, this one is {_name(embedder)}",
             subject="router.json",
             hint=retrain,
         )
@@ -215,3 +214,7 @@ def _check_fit(artifact: Artifact, embedder: Embedder) -> None:
             subject="router.json",
             hint=retrain,
         )
+
+
+def _name(embedder: Embedder | EmbedderIdentity) -> str:
+    return f"{embedder.digest[:23]}… ({embedder.kind}, {embedder.dimension} numbers)"

@@ -371,7 +371,8 @@ def gateway_process(http_upstream: Served, tmp_path_factory: pytest.TempPathFact
     # No canaries: the test host may have a way out; every dial is guarded all the same.
     config = folder / "config.yaml"
     config.write_text(
-        f"model_list:\n{entries}\nrouter_settings: {{num_retries: 0}}\nrouteiq: {{egress: sealed, canaries: [], auto: {{candidates: [plain]}}}}\n"
+        f"model_list:\n{entries}\nrouter_settings: {{num_retries: 0}}\n"
+        "routeiq: {egress: sealed, canaries: [], auto: {candidates: [plain]}}\n"
     )
     environ = {
         "PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": MASTER_KEY, "SMALL_KEY": "sk-upstream-secret",

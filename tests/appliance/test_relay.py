@@ -22,7 +22,7 @@ _JSON = st.recursive(
     max_leaves=8,
 )
 _PART = st.fixed_dictionaries(
-    {}, optional={name: _JSON for name in ("content", "text", "reasoning_content", "tool_calls", "role")}
+    {}, optional=dict.fromkeys(("content", "text", "reasoning_content", "tool_calls", "role"), _JSON)
 )
 _CHOICE = st.fixed_dictionaries(
     {}, optional={"delta": _PART | _JSON, "message": _PART | _JSON, "text": _JSON, "finish_reason": _JSON}

@@ -1,5 +1,7 @@
 """Splitting an upstream's bytes into events: any cut, any line ending, bounded (C1)."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def test_events_come_out_whole_wherever_the_bytes_are_cut(
     stream = b"".join(b": note" + line + line + b"data: " + data + line + line for data in events)
     splitter = EventSplitter(maximum=1 << 20)
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    found = [d for a, b in zip(edges, edges[1:], strict=False) for d in splitter.feed(stream[a:b])]
+    found = [d for a, b in itertools.pairwise(edges) for d in splitter.feed(stream[a:b])]
     found += splitter.feed(b"\n") if line == b"\r" else []
     assert found == events
     assert not splitter.pending

@@ -241,7 +241,10 @@ def test_a_breaker_that_opens_in_one_worker_is_open_in_all(fleet: Fleet, upstrea
         lines = [stack.enter_context(contextlib.closing(fleet.line(worker))) for worker in fleet.workers]
         upstream.failing.add("flaky")
         assert [lines[0].ask("flaky").status for _ in range(5)] == [502] * 5
+        # The others hear of it within a moment; from then on nobody asks.
+        eventually(lambda: all(line.ask("flaky").status == 503 for line in lines), seconds=5)
         asked = upstream.count("flaky")
+        assert asked < 5 + 5  # none of them needed five failures of its own
         refused = run_all([lambda line=line: line.ask("flaky") for line in lines])
         assert statuses(refused) == {503: WORKERS}
         assert upstream.count("flaky") == asked

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from routeiq_appliance.cli.distil import distil
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.files import write_atomic
@@ -55,6 +56,9 @@ def router() -> None:
     """Train, evaluate and apply routing artifacts."""
     # Before onnxruntime and tokenizers are imported, in this process and those it starts.
     os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+
+router.add_command(distil)
 
 
 @router.command()

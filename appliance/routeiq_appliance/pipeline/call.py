@@ -79,7 +79,7 @@ class Caller:
         watchers: Watchers,
         *,
         total_seconds: float,
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._upstream = upstream
@@ -87,7 +87,7 @@ class Caller:
         self._policy = policy
         self._watchers = watchers
         self._total_seconds = total_seconds
-        self._draw = draw
+        self._draw = draw or random.SystemRandom().uniform
         self._sleep = sleep
         self._scopes = {
             member.id: Scope(f"deployment:{member.id}", member.rpm, member.tpm, member.parallel)
@@ -282,5 +282,6 @@ def note_usage(body: dict[str, Any], tally: Tally) -> None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     if type(prompt) is int and 0 <= prompt <= _MAX_TOKENS:
         tally.prompt_tokens, tally.counted = prompt, True
-        known = type(completion) is int and 0 <= completion <= _MAX_TOKENS
-        tally.completion_tokens = completion if known else 0
+        tally.completion_tokens = (
+            completion if type(completion) is int and 0 <= completion <= _MAX_TOKENS else 0
+        )

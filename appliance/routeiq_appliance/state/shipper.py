@@ -52,12 +52,12 @@ class Shipper:
         journal: Journal,
         *,
         pace: Pace | None = None,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] | None = None,
     ) -> None:
         self._poster = poster
         self._journal = journal
         self._pace = pace or Pace()
-        self._jitter = jitter
+        self._jitter = jitter or random.SystemRandom().random
         self._reader = journal.reader()
         self._adopted: tuple[str, Reader, Claim] | None = None
         self._foreign: set[str] = set()

@@ -110,25 +110,33 @@ def best_of(
     return min(grid, key=lambda params: round(squared_error(cross_predict(strategy, params), scores), 9))
 
 
-def need(weights: Arrays, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
-    """Return array `name`; raises `RouterError` unless type and shape (None: any) fit and all is finite."""
+def need(
+    weights: Arrays,
+    name: str,
+    dtype: type[np.generic],
+    shape: tuple[int | None, ...],
+    *,
+    subject: str = "weights.safetensors",
+) -> NDArray[Any]:
+    """Return array `name` of the file `subject`.
+
+    Raises `RouterError` unless it has this type and shape (None: any) and is finite.
+    """
     array = weights.get(name)
     if array is None:
-        raise RouterError(f"weights.safetensors: tensor {name!r} is missing", subject="weights.safetensors")
+        raise RouterError(f"{subject}: tensor {name!r} is missing", subject=subject)
     fits = len(array.shape) == len(shape) and all(
         want is None or got == want for got, want in zip(array.shape, shape, strict=True)
     )
     if array.dtype != dtype or not fits:
         wanted = "x".join("any" if size is None else str(size) for size in shape)
         raise RouterError(
-            f"weights.safetensors: tensor {name!r} is {array.dtype} {'x'.join(map(str, array.shape))}, "
+            f"{subject}: tensor {name!r} is {array.dtype} {'x'.join(map(str, array.shape))}, "
             f"want {np.dtype(dtype)} {wanted}",
-            subject="weights.safetensors",
+            subject=subject,
         )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise RouterError(
-            f"weights.safetensors: tensor {name!r} is not finite", subject="weights.safetensors"
-        )
+        raise RouterError(f"{subject}: tensor {name!r} is not finite", subject=subject)
     return array
 
 

@@ -82,7 +82,9 @@ def train(
         strategy=request.strategy,
         models=data.models,
         costs=costs,
-        embedder=EmbedderIdentity(embedder_name, embedder.digest, embedder.dimension, TRUNCATION),
+        embedder=EmbedderIdentity(
+            embedder_name, embedder.digest, embedder.dimension, TRUNCATION, embedder.kind
+        ),
         surface=SURFACE,
         params=params,
         training={

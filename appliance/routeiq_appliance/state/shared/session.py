@@ -98,7 +98,7 @@ class Session:
 
     @staticmethod
     async def _pause(seconds: float) -> None:
-        await asyncio.sleep(random.uniform(0.0, seconds))  # noqa: S311 - spreads workers, guards nothing
+        await asyncio.sleep(random.SystemRandom().uniform(0.0, seconds))
 
     async def _live(self) -> bool:
         """Beat until the connection ends; whether there was one beat at least."""
