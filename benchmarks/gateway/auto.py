@@ -1,6 +1,6 @@
-"""`model: auto` through the gateway: prompts that are all new, embedded in int8; and one prompt, from the cache.
+"""`model: auto` through the gateway: new prompts, embedded in int8 or by a static embedder; and one, from the cache.
 
-The artifact and the embedder are copies of the development models, signed here with a key of this run.
+The artifacts and embedders are copies of the development models, or made from them, signed here with a key of this run.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from benchmarks.gateway.load import COUNTER
 from benchmarks.gateway.measure import StepError, chat, load, measure, median
 from benchmarks.gateway.report import Figure, reported
 from benchmarks.gateway.stage import Stage, Subject, body_of
+from benchmarks.gateway.static import make_static
 
 from routeiq_appliance.cli.demo.prepare import ARTIFACT
 from routeiq_appliance.cli.demo.stack import COST_WEIGHT, MODEL_MAP
@@ -33,11 +34,22 @@ _PROMPT = (
 
 def auto(stage: Stage, seconds: float) -> tuple[list[Figure], Any]:
     """Return throughput per core and what one client sees, new prompts and a cached one apart."""
-    subject = _start(stage)
-    bodies = {"int8 embedder, new prompts": _PROMPT, "from the cache": _PROMPT.replace(COUNTER, "0")}
+    encoder, pretrained = _ROOT / "build/dev/models" / _EMBEDDER, _ROOT / "router/pretrained" / ARTIFACT
+    for source in (encoder, pretrained):
+        if not source.is_dir():
+            raise StepError(
+                f"{source.relative_to(_ROOT)}: no such folder; lay the models out with `make test` or `make demo`"
+            )
+    int8 = _start(stage, "gateway, auto", encoder, pretrained)
+    static = _start(stage, "gateway, auto, static", *make_static(encoder, pretrained, stage.folder))
+    asked = {
+        "int8 embedder, new prompts": (int8, _PROMPT),
+        "static embedder, new prompts": (static, _PROMPT),
+        "from the cache": (int8, _PROMPT.replace(COUNTER, "0")),
+    }
     figures: list[Figure] = []
     details: dict[str, Any] = {}
-    for name, prompt in bodies.items():
+    for name, (subject, prompt) in asked.items():
         body = body_of("auto", prompt)
         load(subject, chat(min(1.0, seconds), body=body, first_number=0))
         busy = [
@@ -57,33 +69,25 @@ def auto(stage: Stage, seconds: float) -> tuple[list[Figure], Any]:
             added = statistics.median(a[f"{share}_ms"] - d[f"{share}_ms"] for a, d in pairs)
             figures.append(reported(f"auto, {name}: added for one client, {share}", added, "ms"))
         details[name] = {"busy": busy, "alone": alone, "direct": direct}
-    figures.append(Figure("auto, static embedder", None, note="this release has none"))
     return figures, details
 
 
-def _start(stage: Stage) -> Subject:
-    sources = {
-        f"routers/{ARTIFACT}": _ROOT / "router/pretrained" / ARTIFACT,
-        _EMBEDDER: _ROOT / "build/dev/models" / _EMBEDDER,
-    }
-    key, models = PrivateKey.generate(), stage.folder / "models"
-    public = stage.folder / "models.pub"
+def _start(stage: Stage, name: str, embedder: Path, artifact: Path) -> Subject:
+    key, models = PrivateKey.generate(), stage.folder / f"models-{embedder.name}"
+    public = stage.folder / f"{models.name}.pub"
     public.write_bytes(key.public.pem)
-    for name, source in sources.items():
-        if not source.is_dir():
-            raise StepError(
-                f"{source.relative_to(_ROOT)}: no such folder; lay the models out with `make test` or `make demo`"
-            )
-        shutil.copytree(source, models / name, ignore=shutil.ignore_patterns("model.sig"))
-        sign_model_folder(models / name, key)
+    for source in (embedder, artifact):
+        shutil.copytree(source, models / source.name, ignore=shutil.ignore_patterns("model.sig"))
+        sign_model_folder(models / source.name, key)
     section = {
         "candidates": list(MODEL_MAP),
-        "artifact": f"routers/{ARTIFACT}",
+        "artifact": artifact.name,
+        "embedder": embedder.name,
         "model_map": MODEL_MAP,
         "cost_weight": COST_WEIGHT,
     }
     environ = {"ROUTEIQ_MODELS_PATH": str(models), "ROUTEIQ_TRUST_KEY": str(public)}
-    subject = stage.start_gateway("gateway, auto", environ, {"auto": section})
+    subject = stage.start_gateway(name, environ, {"auto": section})
     _require_decision(subject)
     return subject
 
