@@ -14,8 +14,10 @@ __all__ = [
     "ConfigError",
     "EgressError",
     "Fault",
+    "MoveError",
     "StateError",
     "UpstreamError",
+    "UrlRefusedError",
 ]
 
 
@@ -31,8 +33,16 @@ class EgressError(ApplianceError):
     """The sealed promise does not hold: a canary answered, or a destination that nobody configured was dialled."""
 
 
+class UrlRefusedError(EgressError):
+    """An address that a user gave must not be called; the message is the fault alone, and repeats none of it."""
+
+
 class StateError(ApplianceError):
     """The database is missing, unreachable or at another schema version."""
+
+
+class MoveError(ApplianceError):
+    """What another gateway left behind cannot be read: a dump is damaged, cut off, or not that gateway's."""
 
 
 class CallError(ApplianceError):
@@ -60,7 +70,9 @@ class CallError(ApplianceError):
         self.retry_after = retry_after
 
 
-Fault = Literal["caller", "context", "rate_limited", "unavailable", "timeout", "broken", "misconfigured"]
+Fault = Literal[
+    "caller", "context", "rate_limited", "unavailable", "timeout", "broken", "misconfigured", "unsupported"
+]  # fmt: skip
 
 
 class UpstreamError(CallError):
@@ -68,7 +80,7 @@ class UpstreamError(CallError):
 
     `caller`: the request is at fault; `context`: too long for the model; `rate_limited`: the upstream asks to wait;
     `unavailable`: it refused or could not be reached; `timeout`: a deadline passed; `broken`: its answer is none;
-    `misconfigured`: it refused our credential or model name.
+    `misconfigured`: it refused our credential or model name; `unsupported`: it does not speak this dialect.
     """
 
     def __init__(self, fault: Fault, status: int, message: str, *, retry_after: int | None = None) -> None:
@@ -85,4 +97,5 @@ _TOLD: dict[Fault, tuple[str, str | None]] = {
     "timeout": ("server_error", "upstream_timeout"),
     "broken": ("server_error", "bad_upstream"),
     "misconfigured": ("server_error", "upstream_misconfigured"),
+    "unsupported": ("not_supported_error", "not_supported"),
 }

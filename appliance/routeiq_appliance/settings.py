@@ -63,6 +63,21 @@ class Settings(BaseSettings):
         ),
         AfterValidator(_redis),
     ] = None
+    cache_enabled: Annotated[
+        bool,
+        Field(
+            alias="ROUTEIQ_CACHE_ENABLED",
+            description="Answer what was asked before without a call; `routeiq.cache` says what, for whom and how long",
+        ),
+    ] = False
+    cache_redis_url: Annotated[
+        SecretStr | None,
+        Field(
+            alias="ROUTEIQ_CACHE_REDIS_URL",
+            description="Redis for cached answers, best one of their own with `allkeys-lru`; unset: `REDIS_URL`",
+        ),
+        AfterValidator(_redis),
+    ] = None
     data_dir: Annotated[
         Path, Field(alias="ROUTEIQ_DATA_DIR", description="The only directory that the gateway writes to")
     ] = Path("routeiq-data")
@@ -93,6 +108,45 @@ class Settings(BaseSettings):
             "`routeiq.auto.strategy` comes first",
         ),
     ] = "auto"
+    store_model_in_db: Annotated[
+        bool,
+        Field(
+            alias="STORE_MODEL_IN_DB",
+            description="`true`: `/model/new` and its like keep models in the database, beside those of `config.yaml`",
+        ),
+    ] = False
+    store_key: Annotated[
+        SecretStr | None,
+        Field(
+            alias="ROUTEIQ_STORE_KEY",
+            min_length=32,
+            description="Secret that the credentials of stored models are encrypted under, 32 characters or more; "
+            "the same for all replicas",
+        ),
+    ] = None
+    ssrf_allow_private: Annotated[
+        bool,
+        Field(
+            alias="ROUTEIQ_SSRF_ALLOW_PRIVATE",
+            description="`true`: addresses given over the API may be loopback or private, while egress is `open`",
+        ),
+    ] = False
+    ssrf_hosts: Annotated[
+        str | None,
+        Field(
+            alias="ROUTEIQ_SSRF_HOST_ALLOWLIST",
+            description="Hosts (`HOST` or `HOST:PORT`, by commas) that addresses given over the API may name, "
+            "wherever they lead but to link-local and metadata addresses",
+        ),
+    ] = None
+    ssrf_networks: Annotated[
+        str | None,
+        Field(
+            alias="ROUTEIQ_SSRF_CIDR_ALLOWLIST",
+            description="Networks (`10.20.0.0/16`, by commas) that they may lead to; while egress is `sealed`, "
+            "no other",
+        ),
+    ] = None
     metrics_host: Annotated[
         str, Field(alias="ROUTEIQ_METRICS_HOST", description="Address that `/metrics` listens on")
     ] = "0.0.0.0"  # noqa: S104 - the metrics hold no secret, and a scraper is on another host

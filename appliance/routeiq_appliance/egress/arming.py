@@ -11,7 +11,9 @@ from routeiq_appliance.egress.destinations import (
     destination_of_url,
     parse_destination,
 )
+from routeiq_appliance.egress.given import GivenDials
 from routeiq_appliance.egress.guard import Guard
+from routeiq_appliance.egress.ssrf import parse_rules
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.settings import Settings
 
@@ -23,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 def destinations_of(settings: Settings, config: GatewayConfig) -> set[Destination]:
     """Return every destination that settings and configuration name: upstreams, database, Redis, collector."""
     bases = [entry.litellm_params.api_base for entry in config.model_list]
-    secrets = [settings.database_url, settings.redis_url]
+    secrets = [settings.database_url, settings.redis_url, settings.cache_redis_url]
     urls: Iterable[str | None] = [
         *bases,
         *(secret.get_secret_value() for secret in secrets if secret is not None),
@@ -46,7 +48,17 @@ def prove_silence(config: GatewayConfig, *, limits: Limits) -> None:
 
 
 def arm_guard(settings: Settings, config: GatewayConfig) -> Guard:
-    """Return the guard over the configured destinations. The caller decides whether it watches the whole process."""
+    """Return the guard over the configured destinations. The caller decides whether it watches the whole process.
+
+    Raises `ConfigError` for lists of hosts and networks that are none.
+    """
+    sealed = config.routeiq.egress == "sealed"
+    rules = parse_rules(
+        sealed=sealed,
+        allow_private=settings.ssrf_allow_private,
+        hosts=settings.ssrf_hosts or "",
+        networks=settings.ssrf_networks or "",
+    )
     destinations = destinations_of(settings, config)
     _LOG.info("egress destinations", extra={"destinations": sorted(str(item) for item in destinations)})
-    return Guard(Destinations(destinations), sealed=config.routeiq.egress == "sealed")
+    return Guard(Destinations(destinations), sealed=sealed, given=GivenDials(rules))

@@ -5,6 +5,9 @@
 
 Native code (libpq, libuv's own look-ups) is not seen by the hook: the network's rules are the proof, this is the
 layer before them. In `open` mode dials are recorded and let through.
+
+Dials for a deployment that a user made are judged by `given` alone, in both modes: what is looked up and not allowed is
+not handed out, and what was not handed out is not dialled.
 """
 
 import ipaddress
@@ -13,12 +16,14 @@ import socket
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
 
 from routeiq_appliance.egress.destinations import Destinations
+from routeiq_appliance.egress.given import GIVEN, GivenDials
+from routeiq_appliance.egress.ssrf import SsrfRules
 
 __all__ = ["DialRefusedError", "Guard", "GuardedLoop"]
 
@@ -33,8 +38,9 @@ class DialRefusedError(PermissionError):
 class Guard:
     """Decides over dials and keeps the count; thread-safe. `sealed` False records without refusing."""
 
-    def __init__(self, destinations: Destinations, *, sealed: bool) -> None:
+    def __init__(self, destinations: Destinations, *, sealed: bool, given: GivenDials | None = None) -> None:
         self.destinations = destinations
+        self.given = given or GivenDials(SsrfRules())
         self.sealed = sealed
         self.refused: Counter[str] = Counter()
         self.total = 0
@@ -43,18 +49,36 @@ class Guard:
         self._resolving = threading.local()
 
     def check_connect(self, host: object, port: object) -> None:
-        """Raise `DialRefusedError` unless the destination is configured."""
-        if not self.destinations.may_connect(host, port):
+        """Raise `DialRefusedError` unless the destination is configured, or given and allowed."""
+        given = GIVEN.get()
+        if given is not None:
+            if not self.given.may_connect(given, _text(host), port):
+                self._record(f"connect {host!s}:{port!s}", refuse=True)
+        elif not self.destinations.may_connect(host, port):
             self._record(f"connect {host!s}:{port!s}")
 
     def check_resolve(self, host: object) -> None:
-        """Raise `DialRefusedError` unless the name is configured."""
-        if not self.destinations.may_resolve(host):
+        """Raise `DialRefusedError` unless the name is configured, or given."""
+        given = GIVEN.get()
+        if given is not None:
+            if not (host is None or _literal(host) or _text(host) == given.host):
+                self._record(f"look-up {host!s}", refuse=True)
+        elif not self.destinations.may_resolve(host):
             self._record(f"look-up {host!s}")
 
-    def learn(self, host: object, results: Iterable[Any]) -> None:
-        """Remember the addresses of a `getaddrinfo` result."""
-        self.destinations.learn(host, [str(item[4][0]) for item in results])
+    def learn(self, host: object, results: list[Any]) -> list[Any]:
+        """Remember the addresses of a `getaddrinfo` result; returns those that may be dialled, one or more."""
+        addresses = [str(item[4][0]) for item in results]
+        given = GIVEN.get()
+        if given is None:
+            self.destinations.learn(host, addresses)
+            return results
+        if _literal(host):
+            return results  # no look-up: the dial itself is judged
+        allowed = self.given.permitted(given, addresses)
+        if not allowed:
+            self._record(f"look-up {host!s}: an address that is not allowed", refuse=True)
+        return [item for item in results if str(item[4][0]) in allowed]
 
     def watch_process(self) -> None:
         """Add the audit hook, for the life of the process."""
@@ -75,7 +99,7 @@ class Guard:
 
     def _learn_before_connect(self, host: object) -> None:
         """Resolve a configured name here: an event shows the question, never the answer."""
-        if host is None or not isinstance(host, str | bytes) or _literal(host):
+        if not isinstance(host, str | bytes) or _literal(host):
             return
         self._resolving.busy = True
         try:
@@ -85,16 +109,18 @@ class Guard:
         finally:
             self._resolving.busy = False
 
-    def _record(self, what: str) -> None:
+    def _record(self, what: str, *, refuse: bool = False) -> None:
+        refuse = refuse or self.sealed
         with self._lock:
             self.total += 1
             first = what not in self.refused
             if not first or len(self.refused) < _MAX_RECORDED:
                 self.refused[what] += 1
         if first:
-            _LOG.warning("egress outside the configuration", extra={"dial": what, "refused": self.sealed})
-        if self.sealed:
-            raise DialRefusedError(f"{what}: not a destination of the configuration (routeiq.egress: sealed)")
+            _LOG.warning("egress outside the configuration", extra={"dial": what, "refused": refuse})
+        if refuse:
+            mode = "sealed" if self.sealed else "open"
+            raise DialRefusedError(f"{what}: not a destination of the configuration (routeiq.egress: {mode})")
 
 
 class GuardedLoop(uvloop.Loop):
@@ -108,9 +134,11 @@ class GuardedLoop(uvloop.Loop):
         """See `asyncio.loop.getaddrinfo`."""
         self._guard.check_resolve(host)
         results = await super().getaddrinfo(host, port, **options)
-        if host is not None:
-            self._guard.learn(host, results)
-        return results
+        return results if host is None else self._guard.learn(host, results)
+
+    async def unsafe_getaddrinfo(self, host: str, port: int, **options: Any) -> Any:
+        """Look up a host that is no destination yet, for `ssrf_resolver` alone: the answer is judged, not dialled."""
+        return await super().getaddrinfo(host, port, **options)
 
     async def create_connection(
         self, protocol_factory: Callable[[], Any], host: Any = None, port: Any = None, **options: Any
@@ -139,11 +167,14 @@ class GuardedLoop(uvloop.Loop):
         return await super().sock_connect(sock, address)
 
 
-def _literal(host: str | bytes) -> bool:
+def _text(host: object) -> str:
+    text = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else str(host)
+    return text.removesuffix(".").lower()
+
+
+def _literal(host: object) -> bool:
     try:
-        ipaddress.ip_address(
-            (host.decode("ascii", "replace") if isinstance(host, bytes) else host).partition("%")[0]
-        )
+        ipaddress.ip_address(_text(host).partition("%")[0])
     except ValueError:
         return False
     return True
