@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routeiq_appliance.api.http import json_bytes
-from routeiq_appliance.pipeline.call import note_usage
+from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.relay import relay_body, relay_events
 from routeiq_appliance.pipeline.types import Call, Tally
 
@@ -58,8 +58,8 @@ def _delta(content: str, **more: Any) -> dict[str, Any]:
 def test_a_body_of_any_shape_is_relayed(body: dict[str, Any]) -> None:
     expected = copy.deepcopy(body) | {"model": "group"}
     tally = Tally()
-    note_usage(body, tally)
-    assert relay_body(body, "group", tally) == expected
+    DIALECTS["chat"].note_usage(body, tally)
+    assert relay_body(body, _call(), "group", tally) == expected
     assert 0 <= tally.prompt_tokens <= 1_000_000_000
     assert 0 <= tally.completion_tokens <= 1_000_000_000
 
@@ -116,14 +116,14 @@ def test_text_is_measured_in_bytes_wherever_it_stands() -> None:
 )
 def test_usage_that_is_none_is_not_counted(usage: Any) -> None:
     tally = Tally()
-    note_usage({"usage": usage}, tally)
+    DIALECTS["chat"].note_usage({"usage": usage}, tally)
     assert (tally.counted, tally.prompt_tokens, tally.completion_tokens) == (False, 0, 0)
 
 
 @pytest.mark.parametrize("completion", [None, -1, "2", 10**30, True])
 def test_a_completion_count_that_is_none_is_zero(completion: Any) -> None:
     tally = Tally()
-    note_usage({"usage": {"prompt_tokens": 4, "completion_tokens": completion}}, tally)
+    DIALECTS["chat"].note_usage({"usage": {"prompt_tokens": 4, "completion_tokens": completion}}, tally)
     assert (tally.counted, tally.prompt_tokens, tally.completion_tokens) == (True, 4, 0)
 
 

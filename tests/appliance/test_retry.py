@@ -35,6 +35,7 @@ def _after(fault: Fault, first: str, failed: str, ranking: tuple[str, ...] = ())
         ("broken", True, True, True),
         ("timeout", False, True, True),
         ("misconfigured", False, True, True),
+        ("unsupported", False, True, False),
     ],
 )
 def test_each_fault_has_its_consequences(fault: Fault, same: bool, following: bool, counts: bool) -> None:
@@ -42,7 +43,7 @@ def test_each_fault_has_its_consequences(fault: Fault, same: bool, following: bo
 
 
 def test_every_fault_is_in_the_table_above() -> None:
-    assert len(get_args(Fault)) == 7
+    assert len(get_args(Fault)) == 8
 
 
 def test_pauses_grow_to_a_ceiling() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from routeiq_appliance.errors import CallError
+from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.types import AUTO, Call, Deployment, Price, Principal
 from routeiq_appliance.state.shared.interface import Admission, Refusal, Scope, Standing
 
@@ -76,8 +77,9 @@ class Estimator:
         params = call.params
         tokens_in = call.request_bytes // _BYTES_PER_TOKEN
         tokens_out = 0
-        if call.kind != "embedding":
-            asked = params.get("max_completion_tokens") or params.get("max_tokens") or self._output_tokens
+        dialect = DIALECTS[call.kind]
+        if dialect.generates:
+            asked = params.get("max_completion_tokens") or params.get(dialect.wanted) or self._output_tokens
             tokens_out = min(asked, self._output_tokens) * params.get("n", 1)
         price = self._dearest.get(call.asked)
         cost = 0

@@ -19,6 +19,7 @@ from routeiq_appliance.config.policy import CallPolicy
 from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.pipeline.attempt import OpenAttempt, Watchers
 from routeiq_appliance.pipeline.deadline import Deadline
+from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.retry import backoff_ceiling, following_groups, may_try_next, may_try_same
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Principal, Tally
@@ -27,12 +28,10 @@ from routeiq_appliance.telemetry.tracing import AttemptSpan, RequestSpan
 from routeiq_appliance.upstreams.faults import broken, timed_out
 from routeiq_appliance.upstreams.interface import Upstream
 
-__all__ = ["Caller", "Events", "Work", "note_usage"]
+__all__ = ["Caller", "Events", "Work"]
 
 Events = AsyncGenerator[dict[str, Any], None]
 _Answer = TypeVar("_Answer")
-_MAX_TOKENS = 1_000_000_000
-"""An upstream that counts more does not count: no ledger's column holds any number."""
 _Once = Callable[["Work", Deployment, OpenAttempt, AttemptSpan], Awaitable[_Answer]]
 
 
@@ -210,7 +209,7 @@ class Caller:
                 body = await self._upstream.complete(deployment, work.call, span.headers)
         except TimeoutError:
             raise timed_out(seconds) from None
-        note_usage(body, work.tally)
+        DIALECTS[work.call.kind].note_usage(body, work.tally)
         work.tally.worked = True
         attempt.answered()
         return body
@@ -234,7 +233,8 @@ class Caller:
             raise broken()
         work.tally.worked = True
         work.tally.first_token_seconds = self._total_seconds - (work.ends_at - time.monotonic())
-        return _rest(first, events, deployment, attempt, ends_at, work.tally)
+        note_usage = DIALECTS[work.call.kind].note_usage
+        return _rest(first, events, deployment, attempt, ends_at, work.tally, note_usage)
 
 
 async def _rest(
@@ -244,6 +244,7 @@ async def _rest(
     attempt: OpenAttempt,
     ends_at: float,
     tally: Tally,
+    note_usage: Callable[[dict[str, Any], Tally], None],
 ) -> Events:
     """Yield `first` and the events after it, within the idle deadline and the whole one."""
     loop = asyncio.get_running_loop()
@@ -272,16 +273,3 @@ async def _rest(
             raise
         finally:
             attempt.abandoned()  # unless it ended above
-
-
-def note_usage(body: dict[str, Any], tally: Tally) -> None:
-    """Keep the usage that a body or event tells; the last one counts."""
-    usage = body.get("usage")
-    if not isinstance(usage, dict):
-        return
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(prompt) is int and 0 <= prompt <= _MAX_TOKENS:
-        tally.prompt_tokens, tally.counted = prompt, True
-        tally.completion_tokens = (
-            completion if type(completion) is int and 0 <= completion <= _MAX_TOKENS else 0
-        )

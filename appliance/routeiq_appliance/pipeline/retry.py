@@ -15,7 +15,7 @@ FAILURES: frozenset[Fault] = frozenset({"unavailable", "broken", "timeout", "mis
 """What counts against a deployment's breaker. A 429 does not: the upstream is well, and says when to come back."""
 
 _SAME: frozenset[Fault] = frozenset({"unavailable", "broken"})
-_NEXT: frozenset[Fault] = FAILURES | {"rate_limited"}
+_NEXT: frozenset[Fault] = FAILURES | {"rate_limited", "unsupported"}
 _BASE_SECONDS = 0.25
 _MAX_SECONDS = 8.0
 

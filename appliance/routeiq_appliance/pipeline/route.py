@@ -17,10 +17,19 @@ from routeiq_appliance.routing.tags import matching
 
 __all__ = ["Route", "may_use"]
 
+_GENERATES = frozenset({None, "chat", "completion", "responses"})
 _MODES: Mapping[Kind, frozenset[str | None]] = {
-    "chat": frozenset({None, "chat", "completion"}),
-    "text": frozenset({None, "chat", "completion"}),
+    "chat": _GENERATES,
+    "text": _GENERATES,
+    "messages": _GENERATES,
+    "count_tokens": _GENERATES,
+    "responses": _GENERATES,
     "embedding": frozenset({None, "embedding"}),
+    "rerank": frozenset({None, "rerank"}),
+    "moderation": frozenset({None, "moderation"}),
+    "image": frozenset({None, "image_generation"}),
+    "speech": frozenset({None, "audio_speech"}),
+    "transcription": frozenset({None, "audio_transcription"}),
 }
 
 
@@ -137,10 +146,11 @@ class Route:
         return [AUTO, *groups] if self._allowed(principal) else groups
 
     async def _choose(self, principal: Principal, call: Call, *, kept: str, live: str | None) -> Choice:
-        if call.kind == "embedding":
+        if _MODES[call.kind] is not _GENERATES:
+            why = "embeddings: vectors of different models cannot be compared"
             raise CallError(
                 400,
-                "`auto` is not for embeddings: vectors of different models cannot be compared; name a model",
+                f"`auto` is not for {why if call.kind == 'embedding' else f'{call.kind} calls'}; name a model",
                 code="model_not_supported",
                 param="model",
             )

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from routeiq_appliance.cache.response import Lookup, ResponseCache
 from routeiq_appliance.pipeline.admit import (
     Estimator,
     Room,
@@ -53,6 +54,7 @@ class Pipeline:
         room: Room,
         *,
         affinity_seconds: int,
+        cache: ResponseCache | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.route = route
@@ -65,6 +67,7 @@ class Pipeline:
         self.log = log
         self.room = room
         self.affinity_seconds = affinity_seconds
+        self.cache = cache
         self.now = now
 
     async def begin(self, principal: Principal, call: Call) -> "Exchange":
@@ -94,6 +97,7 @@ class Exchange:
         self.call = call
         self.decision: Decision | None = None
         self.tally = Tally()
+        self.lookup: Lookup | None = None
         self.span: RequestSpan = pipeline.tracer.request(call.trace_headers, call_id=call.id)
         pipeline.room.running += 1
         self._flight = pipeline.metrics.in_flight(stream=call.stream)
@@ -114,14 +118,24 @@ class Exchange:
     async def complete(self) -> dict[str, Any]:
         """Return the whole answer; raises `CallError`."""
         work = await self._begin_work()
+        lookup = None if self._pipeline.cache is None else await self._look(self._pipeline.cache)
+        if lookup is not None and lookup.entry is not None:
+            return lookup.entry.body()
         body = await self._pipeline.caller.complete(work)
-        return relay_body(body, self.answers, self.tally)
+        answer = relay_body(body, self.call, self.answers, self.tally)
+        if lookup is not None:
+            lookup.take(answer)
+        return answer
 
     async def open_stream(self) -> AsyncGenerator[dict[str, Any], None]:
         """Return the events, the first of which has arrived; raises `CallError`."""
         work = await self._begin_work()
+        lookup = None if self._pipeline.cache is None else await self._look(self._pipeline.cache)
+        if lookup is not None and lookup.entry is not None:
+            return lookup.replay()
         events = await self._pipeline.caller.open_stream(work)
-        return relay_events(events, self.call, self.answers, self.tally)
+        relayed = relay_events(events, self.call, self.answers, self.tally)
+        return relayed if lookup is None else lookup.watch(relayed)
 
     def answered(self) -> None:
         """Note that the answer is whole, and account for it: before its last byte is sent."""
@@ -146,11 +160,22 @@ class Exchange:
                 pipeline.shared.settle(Settlement(grant, tokens, self._cost))
             pipeline.room.running -= 1
             self._flight.__exit__(None, None, None)
+            if self.lookup is not None and self.tally.outcome == "answered":
+                self.lookup.keep(self.tally)
 
     async def _begin_work(self) -> Work:
         decision = await self._decide()
         self._work = Work(self.principal, self.call, decision, self.tally, self.span, self._admission.tokens)
         return self._work
+
+    async def _look(self, cache: ResponseCache) -> Lookup:
+        """Ask the cache, after routing: an entry belongs to the group that was decided on."""
+        assert self.decision is not None  # noqa: S101 - `_begin_work` decided
+        group = self.decision.group
+        members = self._pipeline.route.groups[group]
+        self.lookup = await cache.look(self.call, self.principal, group, members)
+        self.tally.cached = self.lookup.record()
+        return self.lookup
 
     async def _decide(self) -> Decision:
         pipeline, call = self._pipeline, self.call

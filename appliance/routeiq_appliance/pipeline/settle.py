@@ -1,7 +1,8 @@
 """Step 6: what a call used and cost, as one row, whatever became of it. Pure; `state.ledger` keeps the row.
 
 Without usage from the upstream an answer's tokens are estimated from its bytes, and marked so: a caller who leaves,
-or a stream that breaks, has still made the upstream work.
+or a stream that breaks, has still made the upstream work. An answer from the cache used nothing and costs 0: its
+decision says `cached`, with the tokens that it saved.
 """
 
 from datetime import datetime
@@ -91,7 +92,7 @@ def _charges(principal: Principal, group: str | None) -> list[tuple[str, int]]:
 def _decision(decision: Decision | None, tally: Tally) -> dict[str, Any] | None:
     if decision is None:
         return None
-    record = {
+    record: dict[str, Any] = {
         "strategy": decision.strategy,
         "score": decision.score,
         "ranking": [{"group": group, "score": score} for group, score in decision.ranking],
@@ -100,6 +101,8 @@ def _decision(decision: Decision | None, tally: Tally) -> dict[str, Any] | None:
         "balancing": decision.balancing,
         "ms": round(decision.seconds * 1000, 3),
     }
+    if tally.cached is not None:
+        record["cached"] = tally.cached
     if decision.passed_over:
         record["passed_over"] = [
             {"deployment": name, "reason": reason} for name, reason in decision.passed_over

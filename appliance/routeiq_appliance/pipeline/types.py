@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from routeiq_appliance.cache.wish import CacheWish
 from routeiq_appliance.egress.destinations import Destination
 from routeiq_appliance.state.shared.interface import Scope
 
@@ -15,6 +16,7 @@ __all__ = [
     "Decision",
     "Deployment",
     "Kind",
+    "Mode",
     "ModelAllowance",
     "Price",
     "Principal",
@@ -25,7 +27,17 @@ __all__ = [
 AUTO = "auto"
 """The model name that asks the gateway to choose a group."""
 
-Kind = Literal["chat", "text", "embedding"]
+Kind = Literal[
+    "chat", "text", "embedding", "messages", "count_tokens", "responses", "rerank", "moderation", "image", "speech",
+    "transcription",
+]  # fmt: skip
+"""What is asked, in which dialect: `chat`, `text` (completions), `responses` and the rest are OpenAI's, `messages` and
+`count_tokens` Anthropic's."""
+Mode = Literal[
+    "chat", "completion", "embedding", "responses", "rerank", "moderation", "image_generation", "audio_speech",
+    "audio_transcription",
+]  # fmt: skip
+"""What a deployment answers, as LiteLLM names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Deployment:
 
     id: str
     group: str
-    mode: Literal["chat", "completion", "embedding"] | None
+    mode: Mode | None
     params: dict[str, Any] = field(repr=False)
     destination: Destination | None
     upstream: Literal["direct", "litellm"]
@@ -96,6 +108,8 @@ class Deployment:
     order: int = 0
     """Lower comes first, before any balancing."""
     tags: frozenset[str] = frozenset()
+    kinds: frozenset[str] | None = None
+    """Kinds of calls that the server answers in their own dialect; None: not known, so it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ class Wishes:
 class Call:
     """One request, validated and free of any dialect's envelope.
 
-    `params` hold OpenAI's names only; `extra` what the configuration relays beyond them.
+    `params` hold the dialect's names only; `extra` what the configuration relays beyond them.
     """
 
     id: str
@@ -129,6 +143,8 @@ class Call:
     wishes: Wishes = field(default_factory=Wishes)
     trace_headers: Mapping[str, str] = field(default_factory=dict)
     """`traceparent`, `tracestate`, `b3` … as the caller sent them."""
+    cache: CacheWish | None = None
+    """What the caller says about the cache; None: nothing, or there is none."""
 
 
 @dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
@@ -177,3 +193,5 @@ class Tally:
     """The one that answers."""
     attempts: list[Attempt] = field(default_factory=list)
     first_token_seconds: float | None = None
+    cached: dict[str, Any] | None = None
+    """What the decision's record says of an answer from the cache; nobody was called for it."""
