@@ -23,6 +23,7 @@ from routeiq_appliance.api.lazy import LazyManagement
 from routeiq_appliance.api.openai import OpenAIRoutes
 from routeiq_appliance.api.routes import routes_of
 from routeiq_appliance.api.server import ASGI, Lifespan, Server
+from routeiq_appliance.cache.opening import open_cache
 from routeiq_appliance.config.deployments import deployments_of, needs_litellm, unpriced
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.config.policy import CallPolicy, call_policy
@@ -126,6 +127,7 @@ def build_gateway(
         tags=policy.tag_filtering,
     )
     total = config.routeiq.deadlines.total
+    cache = open_cache(settings, config.routeiq.cache, pepper, metrics)
     pipeline = Pipeline(
         route,
         Caller(upstream, route, policy, Watchers(health, board, shared), total_seconds=total),
@@ -142,11 +144,13 @@ def build_gateway(
         log,
         Room(settings.max_concurrent_requests),
         affinity_seconds=config.routeiq.affinity_seconds,
+        cache=cache,
     )
     port = partial(serve_metrics, metrics, settings.metrics_host, settings.metrics_port)
     lifetime = Lifetime(
         upstream, shared, ledger, engine, metrics, tracer, executor,
         serve_metrics=port if workers == 1 and settings.metrics_port else None, egress=config.routeiq.egress,
+        cache=cache,
     )  # fmt: skip
     _watch(metrics, guard, ledger, shared, authenticator, tracer, log)
     openai = OpenAIRoutes(

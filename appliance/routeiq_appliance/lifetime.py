@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
 
+from routeiq_appliance.cache.response import ResponseCache
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import SharedState
 from routeiq_appliance.telemetry.metrics import Metrics
@@ -35,6 +36,7 @@ class Lifetime:
         *,
         serve_metrics: Callable[[], Callable[[], None]] | None,
         egress: str,
+        cache: ResponseCache | None = None,
     ) -> None:
         self.ready = False
         self._upstream = upstream
@@ -46,6 +48,7 @@ class Lifetime:
         self._executor = executor
         self._serve_metrics = serve_metrics
         self._egress = egress
+        self._cache = cache
         self._stop_metrics: Callable[[], None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -54,6 +57,8 @@ class Lifetime:
         if self._serve_metrics is not None:
             self._stop_metrics = self._serve_metrics()
         await self._shared.start()
+        if self._cache is not None:
+            await self._cache.start()
         self._ledger.start()
         self._ticking = asyncio.create_task(self._tick())
         self.ready = True
@@ -67,6 +72,8 @@ class Lifetime:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
         await self._upstream.close()
+        if self._cache is not None:
+            await self._cache.close()
         await self._shared.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, lambda: self._ledger.close(seconds=_CLOSE_SECONDS))

@@ -58,6 +58,8 @@ class MemoryUpstream:
         """By deployment: what its next calls fail with; then it answers."""
         self.asked: list[str] = []
         self.closed_streams = 0
+        self.ends: str | None = None
+        """The finish reason of streams."""
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -89,6 +91,8 @@ class MemoryUpstream:
                 await self.hold.wait()
             if self.fails is not None:
                 raise self.fails
+            if self.ends is not None:
+                yield {"choices": [{"index": 0, "delta": {}, "finish_reason": self.ends}]}
             yield {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
         finally:
             self.closed_streams += 1

@@ -90,7 +90,9 @@ def _text_input(value: Any) -> bool:
 
 _A_NUMBER_2 = ("a number from -2 to 2", _number(-2, 2))
 _A_COUNT = ("a whole number above 0", _integer(1))
+_CACHE = ("an object", _object)  # what is in it: `cache.wish`
 _SAMPLING: dict[str, tuple[str, _Check]] = {
+    "cache": _CACHE,
     "frequency_penalty": _A_NUMBER_2,
     "logit_bias": ("an object of token ids and numbers from -100 to 100", _bias),
     "max_tokens": _A_COUNT,
@@ -135,6 +137,7 @@ _FIELDS: Mapping[Kind, Mapping[str, tuple[str, _Check]]] = {
         "suffix": ("a string", _string),
     },
     "embedding": {
+        "cache": _CACHE,
         "dimensions": _A_COUNT,
         "encoding_format": ("`float` or `base64`", _one_of("float", "base64")),
         "input": ("a string, a list of strings, or token ids", _text_input),
@@ -142,8 +145,8 @@ _FIELDS: Mapping[Kind, Mapping[str, tuple[str, _Check]]] = {
     },
 }
 _REQUIRED: Mapping[Kind, str] = {"chat": "messages", "text": "prompt", "embedding": "input"}
-# Ours, not the upstream's: LiteLLM's keyword of the same name steers its logging.
-_KEPT_HERE = frozenset({"metadata", "stream", "store"})
+# Ours, not the upstream's: LiteLLM's keyword of the same name steers its logging, or its cache.
+_KEPT_HERE = frozenset({"cache", "metadata", "stream", "store"})
 _ROLES = frozenset({"assistant", "developer", "function", "system", "tool", "user"})
 # Where a part holds what could be an address, and which values are data rather than an address.
 _PART_DATA: Mapping[str, tuple[str, str]] = {"image_url": ("image_url", "url"), "file": ("file", "file_data")}

@@ -13,6 +13,7 @@ from routeiq_appliance.api.fields import check_fields, user_text
 from routeiq_appliance.api.http import CallerLeftError, Headers, Request, error_body, json_bytes
 from routeiq_appliance.api.keep_alive import KeepAlive
 from routeiq_appliance.api.wishes import wishes_of
+from routeiq_appliance.cache.wish import cache_wish
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.run import Exchange, Pipeline
@@ -121,6 +122,9 @@ class OpenAIRoutes:
             started_at=datetime.now(UTC),
             wishes=wishes_of(request, body.get("metadata")),
             trace_headers=request.trace_headers(),
+            cache=None
+            if self._pipeline.cache is None
+            else cache_wish(request.header(b"cache-control"), body.get("cache")),
         )
 
 
@@ -147,12 +151,15 @@ def _told(exchange: Exchange) -> Headers:
     """Return what the caller is told about the choice and its limits."""
     headers: Headers = [(b"x-routeiq-decision-id", exchange.call.id.encode())]
     decision, deployment = exchange.decision, exchange.tally.deployment
-    if decision is not None and deployment is not None:
-        headers.append((b"x-routeiq-model", deployment.group.encode()))
-        headers.append((b"x-routeiq-deployment", deployment.id.encode()))
+    if decision is not None:
+        headers.append((b"x-routeiq-model", exchange.answers.encode()))
+        if deployment is not None:  # else the answer is from the cache
+            headers.append((b"x-routeiq-deployment", deployment.id.encode()))
         headers.append((b"x-routeiq-strategy", decision.strategy.encode()))
         if decision.score is not None:
             headers.append((b"x-routeiq-score", b"%.4f" % decision.score))
+    if exchange.lookup is not None:
+        headers += exchange.lookup.headers()
     headers += exchange.ratelimit_headers()
     return headers
 

@@ -8,7 +8,14 @@ from routeiq_appliance.config.values import Number, Strict, Whole
 from routeiq_appliance.egress.destinations import parse_destination
 from routeiq_appliance.errors import ConfigError
 
-__all__ = ["AutoSection", "Deadlines", "LimitsSection", "RouteIQSection", "RoutingStrategyName"]
+__all__ = [
+    "AutoSection",
+    "CacheSection",
+    "Deadlines",
+    "LimitsSection",
+    "RouteIQSection",
+    "RoutingStrategyName",
+]
 
 RoutingStrategyName = Literal["auto", "ml", "round-robin", "declared-order", "random", "least-busy"]
 """How `model: auto` is routed."""
@@ -83,6 +90,26 @@ class LimitsSection(Strict):
     ] = None
 
 
+class CacheSection(Strict):
+    """The cache of whole answers, where `ROUTEIQ_CACHE_ENABLED` switches it on."""
+
+    scope: Annotated[
+        Literal["key", "team", "global"],
+        Field(description="Who shares answers: each key alone, the keys of a team, or everybody"),
+    ] = "key"
+    when: Annotated[
+        Literal["temperature-zero", "all"],
+        Field(description="Which chats and completions: those at `temperature` 0, or all; embeddings always"),
+    ] = "temperature-zero"
+    ttl: Annotated[Number, Field(ge=1, le=2_592_000, description="Seconds that an answer is kept")] = 600.0
+    max_entry_bytes: Annotated[
+        Whole, Field(ge=1024, le=16 << 20, description="Largest answer that is kept")
+    ] = 256 << 10
+    max_bytes: Annotated[
+        Whole, Field(ge=0, description="Memory for answers, per worker; 0: they are in Redis only")
+    ] = 64 << 20
+
+
 class RouteIQSection(Strict):
     """What only this gateway knows."""
 
@@ -105,6 +132,7 @@ class RouteIQSection(Strict):
     limits: Annotated[LimitsSection, Field(description="What calls reserve, and how many of them run")] = (
         LimitsSection()
     )
+    cache: Annotated[CacheSection, Field(description="Answers that are kept")] = CacheSection()
     affinity_seconds: Annotated[
         Whole,
         Field(
@@ -116,9 +144,17 @@ class RouteIQSection(Strict):
         Field(ge=0, le=3600, description="A silent stream gets a comment this often; 0: never"),
     ] = 15.0
     extra_params: list[str] = Field(
-        default=["chat_template_kwargs", "min_p", "repetition_penalty", "top_k"],
-        description="Request fields beyond OpenAI's that are relayed to upstreams in the body, as they come",
+        default=["*"],
+        description="Request fields beyond the dialect's that are relayed to upstreams in the body, as they come; `*`: all "
+        "but what could be an address, a credential or a file",
     )
+    translate: Annotated[
+        Literal["on-demand", "at-start", "never"],
+        Field(
+            description="LiteLLM translates Anthropic's messages and OpenAI's responses for upstreams that only chat; it is "
+            "imported (3 s, 200 MB) by the first such call, at start, or never: then they are 501"
+        ),
+    ] = "on-demand"
 
     @field_validator("canaries")
     @classmethod

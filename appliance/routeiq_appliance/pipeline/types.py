@@ -11,6 +11,7 @@ from routeiq_appliance.state.shared.interface import Scope
 
 __all__ = [
     "AUTO",
+    "GENERATES",
     "Attempt",
     "Call",
     "Decision",
@@ -38,6 +39,8 @@ Mode = Literal[
     "audio_transcription",
 ]  # fmt: skip
 """What a deployment answers, as LiteLLM names it."""
+GENERATES: frozenset[Mode | None] = frozenset({None, "chat", "completion", "responses"})
+"""Modes of deployments that write text."""
 
 
 @dataclass(frozen=True, slots=True)

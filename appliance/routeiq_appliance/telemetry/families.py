@@ -75,4 +75,10 @@ class Families:
             buckets=_DECISION_SECONDS,
         )
         self.usage = count("routeiq_routing_strategy_usage", "Decisions", "strategy", "outcome")
+        self.cache_hits = count(
+            "litellm_cache_hits_metric", "Calls answered from the cache", "model", "team", "level"
+        )
+        self.cache_misses = count(
+            "litellm_cache_misses_metric", "Calls that the cache had no answer for", "model", "team"
+        )
         self.loading = spread("routeiq_model_load_duration_seconds", "Loading of a strategy", "strategy")

@@ -61,6 +61,7 @@ class Metrics:
         self._calls: dict[tuple[Any, ...], _CallChildren] = {}
         self._tries: dict[tuple[str, str], tuple[Callable[[float], None], Callable[[float], None]]] = {}
         self._choices: dict[tuple[str, str, bool], tuple[Callable[[float], None], Callable[[], None]]] = {}
+        self._lookups: dict[tuple[str, str | None, str | None], Callable[[], None]] = {}
         self._families = Families(self.registry)
         self.watch("litellm_in_flight_requests", "Calls under way", lambda: self._running[0])
         self.watch("active_llm_streams", "Streams under way", lambda: self._running[1])  # K8
@@ -102,6 +103,19 @@ class Metrics:
             self._families.failed.labels(*labels, self._bounded(row["outcome"])).inc()
         if attempts:
             self._tried(attempts)
+
+    def cached(self, model: str, team: str | None, level: str | None) -> None:
+        """Count a look-up in the cache by what had the answer (`memory`, `redis`); None is a miss."""
+        key = (model, team, level)
+        found = self._lookups.get(key)
+        if found is None:
+            families, whose = self._families, team or "none"
+            found = self._lookups[key] = (
+                families.cache_misses.labels(model, whose)
+                if level is None
+                else families.cache_hits.labels(model, whose, level)
+            ).inc
+        found()
 
     def watch(
         self,

@@ -23,7 +23,7 @@ class Session:
     """`wire` is None while Redis is away.
 
     `set_up` makes a new connection ready: it is in use when that returns. `beat` is called every two seconds. Both may
-    raise `OSError` or `WireError`, and the connection is given up.
+    raise `OSError` or `WireError`, and the connection is given up. `away` and `back` are what the log says.
     """
 
     def __init__(
@@ -34,12 +34,16 @@ class Session:
         set_up: Callable[[Wire], Awaitable[Callable[[], None]]],
         beat: Step,
         on_push: Callable[[list[Any]], None],
+        away: str = "redis is away: limits are this worker's share",
+        back: str = "redis is back",
     ) -> None:
         self._address = address
         self._timeout = timeout
         self._set_up = set_up
         self._beat = beat
         self._on_push = on_push
+        self._says_away = away
+        self._says_back = back
         self._keeper: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self._told = False
@@ -73,7 +77,7 @@ class Session:
                 pause = min(_MAX_PAUSE_SECONDS, pause * 2)
                 continue
             if self._told:
-                _LOG.info("redis is back")
+                _LOG.info(self._says_back)
                 self._told = False
             self._tried.set()
             if await self._live():
@@ -120,4 +124,4 @@ class Session:
     def _tell_away(self, reason: str) -> None:
         if not self._told:
             self._told = True
-            _LOG.warning("redis is away: limits are this worker's share", extra={"reason": reason[:200]})
+            _LOG.warning(self._says_away, extra={"reason": reason[:200]})

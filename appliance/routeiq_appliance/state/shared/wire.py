@@ -51,9 +51,9 @@ class Address:
     tls: ssl.SSLContext | None = None
 
 
-def read_address(url: str) -> Address:
+def read_address(url: str, variable: str = "REDIS_URL") -> Address:
     """Read `redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?ssl_ca_certs=…]`; raises `ConfigError`."""
-    wrong = ConfigError("REDIS_URL is not `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`")
+    wrong = ConfigError(f"{variable} is not `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`")
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
@@ -66,26 +66,26 @@ def read_address(url: str) -> Address:
     unknown = sorted(options.keys() - _OPTIONS)
     path = parts.path.strip("/")
     if path and not path.isdecimal():
-        raise ConfigError("REDIS_URL names a database that is not a number")
+        raise ConfigError(f"{variable} names a database that is not a number")
     if unknown:
-        raise ConfigError(f"REDIS_URL has unknown options: {', '.join(unknown)}")
+        raise ConfigError(f"{variable} has unknown options: {', '.join(unknown)}")
     return Address(
         parts.hostname,
         port,
         int(path or "0"),
         unquote(parts.username) if parts.username else None,
         unquote(parts.password) if parts.password else None,
-        _tls(options) if parts.scheme == "rediss" else None,
+        _tls(options, variable) if parts.scheme == "rediss" else None,
     )
 
 
-def _tls(options: dict[str, str]) -> ssl.SSLContext:
+def _tls(options: dict[str, str], variable: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
         if "ssl_certfile" in options:
             context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
     except OSError as error:
-        raise ConfigError(f"REDIS_URL names a certificate that cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{variable} names a certificate that cannot be read: {error.strerror}") from error
     if options.get("ssl_check_hostname", "true").lower() in {"false", "0", "no"}:
         context.check_hostname = False
     if options.get("ssl_cert_reqs") == "none":
