@@ -92,6 +92,7 @@ def _deployment(
         weight=weight,
         order=order,
         tags=frozenset(given.tags or ()),
+        kinds=None if entry.model_info.kinds is None else frozenset(entry.model_info.kinds),
     )
 
 

@@ -79,7 +79,7 @@ def notes(config: GatewayConfig) -> Iterator[str]:
     for number, entry in enumerate(config.model_list):
         where = f"model_list[{number}] ({entry.model_name})"
         missing = one_sided(entry.litellm_params, entry.model_info)
-        if missing and entry.model_info.mode != "embedding":
+        if missing and entry.model_info.mode in {None, "chat", "completion"}:
             half = "answers" if missing.startswith("output") else "prompts"
             yield f"{where}: no {missing}: its {half} count as free"
         provider = entry.litellm_params.model.partition("/")[0]

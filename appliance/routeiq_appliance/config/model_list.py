@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from routeiq_appliance.config.values import Acted, Dollars, Number, Strict, Whole
+from routeiq_appliance.pipeline.types import Kind, Mode
 
 __all__ = ["PRICES", "LitellmParams", "ModelEntry", "ModelInfo", "Prices"]
 
@@ -112,8 +113,15 @@ class ModelInfo(Prices):
         ),
     ] = None
     mode: Annotated[
-        Literal["chat", "completion", "embedding"] | None,
+        Mode | None,
         Field(description="What the deployment answers; unset: whatever is asked"),
+    ] = None
+    kinds: Annotated[
+        list[Kind] | None,
+        Field(
+            description="Kinds of calls that the server itself answers in their dialect, say `[chat, messages]`; others "
+            "are translated where that can be done; unset: each is tried once in a while"
+        ),
     ] = None
     upstream: Annotated[
         Literal["direct", "litellm"] | None,

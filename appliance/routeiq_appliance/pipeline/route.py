@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from routeiq_appliance.errors import CallError
-from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Kind, Principal
+from routeiq_appliance.pipeline.types import AUTO, GENERATES, Call, Decision, Deployment, Kind, Principal
 from routeiq_appliance.routing.balance import Balancer
 from routeiq_appliance.routing.interface import Choice
 from routeiq_appliance.routing.precedence import Strategies, follow_hint
@@ -17,13 +17,12 @@ from routeiq_appliance.routing.tags import matching
 
 __all__ = ["Route", "may_use"]
 
-_GENERATES = frozenset({None, "chat", "completion", "responses"})
 _MODES: Mapping[Kind, frozenset[str | None]] = {
-    "chat": _GENERATES,
-    "text": _GENERATES,
-    "messages": _GENERATES,
-    "count_tokens": _GENERATES,
-    "responses": _GENERATES,
+    "chat": GENERATES,
+    "text": GENERATES,
+    "messages": GENERATES,
+    "count_tokens": GENERATES,
+    "responses": GENERATES,
     "embedding": frozenset({None, "embedding"}),
     "rerank": frozenset({None, "rerank"}),
     "moderation": frozenset({None, "moderation"}),
@@ -146,7 +145,7 @@ class Route:
         return [AUTO, *groups] if self._allowed(principal) else groups
 
     async def _choose(self, principal: Principal, call: Call, *, kept: str, live: str | None) -> Choice:
-        if _MODES[call.kind] is not _GENERATES:
+        if _MODES[call.kind] is not GENERATES:
             why = "embeddings: vectors of different models cannot be compared"
             raise CallError(
                 400,

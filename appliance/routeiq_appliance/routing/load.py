@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from routeiq_appliance.config.models import GatewayConfig
-from routeiq_appliance.pipeline.types import Deployment
+from routeiq_appliance.pipeline.types import GENERATES, Deployment
 from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.interface import RoutingStrategy
 from routeiq_appliance.routing.simple import DeclaredOrder, LeastBusy, Random, RoundRobin
@@ -17,7 +17,7 @@ def candidates_of(config: GatewayConfig, groups: Mapping[str, Sequence[Deploymen
     auto = config.routeiq.auto
     if auto.candidates is not None:
         return auto.candidates
-    chat = [group for group, members in groups.items() if any(m.mode != "embedding" for m in members)]
+    chat = [group for group, members in groups.items() if any(m.mode in GENERATES for m in members)]
     return [group for group in chat if group in auto.model_map] if auto.artifact else chat
 
 
