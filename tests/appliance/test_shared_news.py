@@ -99,7 +99,7 @@ async def test_snapshots_tell_listeners_that_keys_may_have_changed_and_which_bre
         await asyncio.sleep(0)
         line.answer(reply)
     await task
-    assert heard == [Notice("key", "*"), Notice("breaker", "other/a=OPEN")]
+    assert heard == [Notice("key", "*"), Notice("models", "*"), Notice("breaker", "other/a=OPEN")]
 
 
 def test_a_redis_that_lost_its_data_is_given_the_snapshots_and_a_new_one_nothing() -> None:

@@ -86,7 +86,7 @@ def read_config(
     mistakes += [variables.mistake(path, what) for path, what in cross_checks(config)]
     if mistakes:
         raise ConfigMistakesError(name, mistakes)
-    return Loaded(config, document, variables.used, variables.unset)
+    return Loaded(config.with_variables(variables.found), document, variables.used, variables.unset)
 
 
 def _of_the_rest(config: GatewayConfig | None, gone: set[Path]) -> Iterator[tuple[Path, str]]:
@@ -124,6 +124,7 @@ class _Variables:
         self._document = document
         self._environ = environ
         self.used: dict[Path, str] = {}
+        self.found: dict[str, str] = {}
         self.unset: dict[Path, str] = {}
         self.mistakes: list[Mistake] = []
         self.values = self._filled(document.values)
@@ -173,4 +174,6 @@ class _Variables:
             self.mistakes.append(self.mistake(path, str(error)))
             return value
         (self.used if found else self.unset)[path] = variable
+        if found:
+            self.found[variable] = found
         return found or value

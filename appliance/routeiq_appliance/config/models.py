@@ -4,9 +4,10 @@
 file, and listed by `config.ignored`: nothing is silently taken for done.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from routeiq_appliance.config.model_list import LitellmParams, ModelEntry, ModelInfo
 from routeiq_appliance.config.routeiq_section import AutoSection, Deadlines, LimitsSection, RouteIQSection
@@ -52,6 +53,19 @@ class GatewayConfig(Strict):
         Field(description="Accepted, not acted on: set them where the gateway is started"),
     ] = None
     routeiq: Annotated[RouteIQSection, Field(description="What only this gateway knows")] = RouteIQSection()
+
+    _variables: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What `os.environ/NAME` stands for in `model_list`, by name."""
+        return self._variables
+
+    def with_variables(self, found: Mapping[str, str]) -> "GatewayConfig":
+        """Return the same configuration, which knows what its variables stand for."""
+        copy = self.model_copy()
+        copy._variables = dict(found)
+        return copy
 
     @property
     def router(self) -> RouterSettings:

@@ -16,6 +16,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from routeiq_appliance.config.policy import CallPolicy
+from routeiq_appliance.egress.given import GIVEN
 from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.pipeline.attempt import OpenAttempt, Watchers
 from routeiq_appliance.pipeline.deadline import Deadline
@@ -192,6 +193,8 @@ class Caller:
         span = work.span.attempt(deployment)
         attempt = work.attempt = OpenAttempt(self._watchers, deployment, work.tally, span, grant)
         try:
+            if deployment.given is not None:
+                GIVEN.set(deployment.given)
             return await once(work, deployment, attempt, span)
         except UpstreamError as error:
             attempt.failed(error, may_rest=may_rest)
@@ -199,6 +202,9 @@ class Caller:
         except BaseException:
             attempt.abandoned()
             raise
+        finally:
+            if deployment.given is not None:
+                GIVEN.set(None)
 
     async def _complete_once(
         self, work: Work, deployment: Deployment, attempt: OpenAttempt, span: AttemptSpan

@@ -22,6 +22,7 @@ __all__ = [
     "Price",
     "Principal",
     "Tally",
+    "Upload",
     "Wishes",
 ]
 
@@ -111,6 +112,8 @@ class Deployment:
     order: int = 0
     """Lower comes first, before any balancing."""
     tags: frozenset[str] = frozenset()
+    given: Destination | None = None
+    """The destination, when a user gave it: each dial is judged (`egress.given`)."""
     kinds: frozenset[str] | None = None
     """Kinds of calls that the server answers in their own dialect; None: not known, so it is tried."""
 
@@ -123,6 +126,15 @@ class Wishes:
     strategy: str | None = None
     conversation: str | None = None
     tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A caller's file, in memory: never written, and never opened by a name that the caller gave."""
+
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
 
 
 @dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond
@@ -146,6 +158,8 @@ class Call:
     wishes: Wishes = field(default_factory=Wishes)
     trace_headers: Mapping[str, str] = field(default_factory=dict)
     """`traceparent`, `tracestate`, `b3` … as the caller sent them."""
+    file: "Upload | None" = None
+    """What a transcription is made of."""
     cache: CacheWish | None = None
     """What the caller says about the cache; None: nothing, or there is none."""
 

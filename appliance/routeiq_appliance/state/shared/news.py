@@ -26,7 +26,7 @@ _KEPT_SECONDS = 2 * 3600
 _BREAKER_SECONDS = 120
 _MARK = ""
 """Where it is missing, the block list is."""
-_KINDS = frozenset({"block", "breaker", "key", "spend", "strategy", "unblock"})
+_KINDS = frozenset({"block", "breaker", "key", "models", "spend", "strategy", "unblock"})
 
 Command = tuple[Any, ...]
 
@@ -99,6 +99,7 @@ class News:
             self._said.clear()
         # Changes to keys may have been missed: whatever is cached is read again.
         self._tell(Notice("key", "*"))
+        self._tell(Notice("models", "*"))
         for name in breakers:
             kept: bytes | None = await wire.ask(("HGET", b"routeiq:cb:" + name, "notice"))
             if kept is not None:
@@ -143,6 +144,8 @@ class News:
     def _hear(self, kind: str, value: str) -> None:
         if kind == "key":
             self._tell(Notice("key", value))
+        elif kind == "models":
+            self._tell(Notice("models", value))
         elif kind == "breaker":
             self._tell(Notice("breaker", value))
         elif kind == "strategy":
