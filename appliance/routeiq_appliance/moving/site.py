@@ -1,0 +1,51 @@
+"""`routeiq admin import-litellm` as one call: read the site, move it, return the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from routeiq_appliance.moving.dump_file import size_of
+from routeiq_appliance.moving.limits import DEFAULT_MOVE_LIMITS, MoveLimits
+from routeiq_appliance.moving.report import Report
+from routeiq_appliance.moving.run import KINDS, Move, move
+from routeiq_appliance.moving.source import read_dump
+from routeiq_appliance.moving.staging import open_staging
+from routeiq_appliance.moving.target import open_target
+from routeiq_signing.progress import Progress
+
+__all__ = ["Wish", "import_site"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator asks for."""
+
+    dump: Path
+    dry_run: bool = False
+    unsafe: bool = False
+    """Carry rows without limits that are not enforced here."""
+
+
+def import_site(
+    wish: Wish,
+    environ: Mapping[str, str],
+    progress: Progress,
+    *,
+    now: datetime,
+    limits: MoveLimits = DEFAULT_MOVE_LIMITS,
+) -> dict[str, Any]:
+    """Return the report; raises `MoveError`, `StateError` or `ConfigError`, and then nothing was written."""
+    with open_staging() as staging:
+        source = str(wish.dump)
+        with progress.task(f"reading {wish.dump.name}", size_of(wish.dump)) as advance:
+            read_dump(wish.dump, staging, advance, limits)
+        # After the dump is known to be good: what cannot be read makes no database.
+        with open_target(environ, dry_run=wish.dry_run) as target:
+            report = Report(
+                source, target.name, KINDS, dry_run=wish.dry_run, most_names=limits.names_per_reason
+            )
+            settings = Move(target.pepper, now, wish.dry_run, wish.unsafe, limits)
+            move(target.engine, staging, report, settings, progress)
+            return report.as_json()
