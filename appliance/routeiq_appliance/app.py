@@ -97,7 +97,9 @@ def build_gateway(
     groups = deployments_of(config)
     policy = call_policy(config)
     board, metrics = Board(), Metrics(workers=workers)
-    make_upstream = make_upstream or partial(open_upstreams, limits, litellm=needs_litellm(config))
+    make_upstream = make_upstream or partial(
+        open_upstreams, limits, litellm=needs_litellm(config), translate=config.routeiq.translate
+    )
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="start") as starter:
         loading = starter.submit(load_strategies, settings, config, groups, board)
         upstream = make_upstream()

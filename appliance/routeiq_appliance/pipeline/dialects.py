@@ -112,8 +112,9 @@ class MessagesDialect(Dialect):
             return
         given = [usage.get(name) for name in _ANTHROPIC_INPUT]
         if _is_count(given[0]):
+            # A stream's first event may hold zeros, for usage that comes with the last one or not at all.
             tally.prompt_tokens = min(_MAX_TOKENS, sum(n for n in given if type(n) is int and _is_count(n)))
-            tally.counted = True
+            tally.counted = tally.counted or tally.prompt_tokens > 0
         output = usage.get("output_tokens")
         if type(output) is int and _is_count(output):
             tally.completion_tokens = output

@@ -1,45 +1,156 @@
-"""Hands each deployment to its upstream. LiteLLM is imported only when the configuration needs it."""
+"""Hands each call to its deployment's upstream; what a server does not speak is translated to a chat and back.
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from typing import Any
+Whether a server answers a kind of call is said by the configuration (`model_info.kinds`) or found out: a 404 for the
+path means no, and is remembered for a while. LiteLLM is imported only when the configuration or a call needs it.
+"""
 
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, Literal
+
+from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
-from routeiq_appliance.pipeline.types import Call, Deployment
+from routeiq_appliance.pipeline.types import Call, Deployment, Kind
 from routeiq_appliance.upstreams.direct import DirectUpstream
+from routeiq_appliance.upstreams.faults import not_spoken
 from routeiq_appliance.upstreams.interface import Upstream
+from routeiq_appliance.upstreams.litellm import NATIVE_MESSAGES, LitellmUpstream
+from routeiq_appliance.upstreams.translate import TRANSLATED, Translator
 
-__all__ = ["Upstreams", "open_upstreams"]
+__all__ = ["Translate", "Upstreams", "open_upstreams"]
+
+Translate = Literal["on-demand", "at-start", "never"]
+_EVERYONE = frozenset[Kind]({"chat", "text", "embedding"})
+_REMEMBERED_SECONDS = 300.0
 
 
 class Upstreams:
-    """Implements `Upstream` over the two."""
+    """Implements `Upstream` over both and the translation. `clock` counts seconds."""
 
-    def __init__(self, by_name: Mapping[str, Upstream]) -> None:
-        self._by_name = by_name
+    def __init__(
+        self, direct: Upstream, library: "Library", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._direct = direct
+        self._library = library
+        self._clock = clock
+        self._not_spoken: dict[tuple[str, Kind], float] = {}
 
     def complete(
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> Coroutine[Any, Any, dict[str, Any]]:
         """See `Upstream.complete`."""
-        return self._by_name[deployment.upstream].complete(deployment, call, headers)
+        if deployment.upstream == "direct" and call.kind in _EVERYONE:
+            return self._direct.complete(deployment, call, headers)
+        return self._complete(deployment, call, headers)
 
     def stream(
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """See `Upstream.stream`."""
-        return self._by_name[deployment.upstream].stream(deployment, call, headers)
+        if deployment.upstream == "direct" and call.kind in _EVERYONE:
+            return self._direct.stream(deployment, call, headers)
+        return self._stream(deployment, call, headers)
 
     async def close(self) -> None:
         """See `Upstream.close`."""
-        for upstream in self._by_name.values():
-            await upstream.close()
+        await self._direct.close()
+        await self._library.close()
+
+    async def _complete(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        upstream = await self._upstream(deployment)
+        if self._speaks(deployment, call.kind):
+            try:
+                return await upstream.complete(deployment, call, headers)
+            except UpstreamError as error:
+                self._learn(deployment, call.kind, error)
+        translator = await self._library.translator(call.kind)
+        translated = translator.request(deployment, call)
+        body = await upstream.complete(deployment, translated.chat, headers)
+        return translator.answer(call, translated, body)
+
+    async def _stream(
+        self, deployment: Deployment, call: Call, headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        upstream = await self._upstream(deployment)
+        if self._speaks(deployment, call.kind):
+            try:
+                # A server that does not know the path says so before any event.
+                async with aclosing(upstream.stream(deployment, call, headers)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except UpstreamError as error:
+                self._learn(deployment, call.kind, error)
+        translator = await self._library.translator(call.kind)
+        translated = translator.request(deployment, call)
+        chat = upstream.stream(deployment, translated.chat, headers)
+        async with aclosing(translator.events(call, translated, chat)) as events:
+            async for event in events:
+                yield event
+
+    async def _upstream(self, deployment: Deployment) -> Upstream:
+        return self._direct if deployment.upstream == "direct" else await self._library.upstream()
+
+    def _speaks(self, deployment: Deployment, kind: Kind) -> bool:
+        if deployment.kinds is not None:
+            if kind not in deployment.kinds and kind not in TRANSLATED:
+                raise not_spoken(kind)
+            return kind in deployment.kinds
+        if deployment.upstream == "litellm":
+            return kind not in TRANSLATED or (kind == "messages" and deployment.provider in NATIVE_MESSAGES)
+        return self._not_spoken.get((deployment.id, kind), 0.0) <= self._clock()
+
+    def _learn(self, deployment: Deployment, kind: Kind, error: UpstreamError) -> None:
+        if error.fault != "unsupported" or kind not in TRANSLATED:
+            raise error
+        self._not_spoken[deployment.id, kind] = self._clock() + _REMEMBERED_SECONDS
 
 
-def open_upstreams(limits: Limits, *, litellm: bool) -> Upstreams:
-    """Return both, or the direct one alone; `litellm`: import it now (2.5 s, 200 MB)."""
-    by_name: dict[str, Upstream] = {"direct": DirectUpstream(limits)}
-    if litellm:
-        from routeiq_appliance.upstreams.litellm import LitellmUpstream  # noqa: PLC0415 - heavy
+class Library:
+    """LiteLLM, imported once, when it is first asked for."""
 
-        by_name["litellm"] = LitellmUpstream(limits)
-    return Upstreams(by_name)
+    def __init__(self, limits: Limits, translate: Translate) -> None:
+        self._limits = limits
+        self._translate = translate
+        self._lock = asyncio.Lock()
+        self._upstream: LitellmUpstream | None = None
+        self._translator: Translator | None = None
+
+    def load(self) -> None:
+        """Import it now: 2.5 s, 200 MB."""
+        if self._upstream is None:
+            self._upstream = LitellmUpstream(self._limits)
+
+    async def upstream(self) -> Upstream:
+        """Return the upstream that calls through it."""
+        if self._upstream is None:
+            async with self._lock:
+                await asyncio.to_thread(self.load)
+        assert self._upstream is not None  # noqa: S101 - `load` sets it
+        return self._upstream
+
+    async def translator(self, kind: Kind) -> Translator:
+        """Return the translator; raises `UpstreamError` (`unsupported`) where nothing is to be translated."""
+        if self._translate == "never" or kind not in TRANSLATED:
+            raise not_spoken(kind)
+        if self._translator is None:
+            await self.upstream()
+            self._translator = Translator()
+        return self._translator
+
+    async def close(self) -> None:
+        """Release what it holds."""
+        if self._upstream is not None:
+            await self._upstream.close()
+
+
+def open_upstreams(limits: Limits, *, litellm: bool, translate: Translate) -> Upstreams:
+    """Return all; `litellm`: the configuration needs the library, so it is imported now."""
+    library = Library(limits, translate)
+    if litellm or translate == "at-start":
+        library.load()
+    return Upstreams(DirectUpstream(limits), library)

@@ -1,4 +1,4 @@
-"""Calls servers that speak OpenAI's dialect themselves: vLLM, llama.cpp, LM Studio, Ollama's `/v1`, other gateways.
+"""Calls servers that speak the caller's dialect themselves: vLLM, llama.cpp, LM Studio, Ollama's `/v1`, other gateways.
 
 It sets `model`, adds `include_usage` to streams, and relays everything else as it is, both ways. What is not OpenAI's
 (another dialect, parameters to be mapped) is the `litellm` upstream's. Redirects are not followed, no proxy is used,
@@ -16,8 +16,9 @@ from yarl import URL
 
 from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
-from routeiq_appliance.pipeline.types import Call, Deployment, Kind
-from routeiq_appliance.upstreams.faults import broken, of_status, unreachable
+from routeiq_appliance.pipeline.dialects import DIALECTS
+from routeiq_appliance.pipeline.types import Call, Deployment, Kind, Upload
+from routeiq_appliance.upstreams.faults import broken, not_spoken, of_status, unreachable
 from routeiq_appliance.upstreams.sse import EventSplitter
 
 __all__ = ["DEFAULTS", "DirectUpstream"]
@@ -26,12 +27,26 @@ _PATHS: Mapping[Kind, str] = {
     "chat": "/chat/completions",
     "text": "/completions",
     "embedding": "/embeddings",
+    "messages": "/messages",
+    "count_tokens": "/messages/count_tokens",
+    "responses": "/responses",
+    "rerank": "/rerank",
+    "moderation": "/moderations",
+    "image": "/images/generations",
+    "speech": "/audio/speech",
+    "transcription": "/audio/transcriptions",
 }
+_EVERY_SERVER = frozenset[Kind]({"chat", "text", "embedding"})
+"""A 404 to one of these means the model; to any other it may mean that the server does not know the path."""
+_DEFAULTED = frozenset[Kind]({"chat", "text"})
 DEFAULTS = frozenset({
     "frequency_penalty", "logit_bias", "max_completion_tokens", "max_tokens", "presence_penalty", "reasoning_effort",
     "response_format", "seed", "stop", "temperature", "top_p",
 })  # fmt: skip
 """Names in `litellm_params` that become fields of each chat or text request which does not give them."""
+_ANTHROPIC_VERSION = "2023-06-01"
+_NOT_ALWAYS_JSON = frozenset[Kind]({"speech", "transcription"})
+_UNKNOWN_PATH = frozenset({404, 405, 501})
 _DONE = b"[DONE]"
 _NOTHING = b"null"
 """llama.cpp's first event when a text completion has several prompts."""
@@ -52,9 +67,11 @@ class DirectUpstream:
         response = await self._post(deployment, call, headers)
         raw = await self._whole(response)
         if response.status != 200:
-            raise _refusal(response, raw, deployment, self._limits)
+            raise _refusal(response, raw, call, deployment, self._limits)
+        if call.kind in _NOT_ALWAYS_JSON and not response.content_type.startswith("application/json"):
+            return {"data": raw, "content_type": response.content_type}
         body = _object(raw)
-        if body.get("error") and not (body.get("choices") or body.get("data")):
+        if DIALECTS[call.kind].fails(body):
             raise _told(500, body, deployment, self._limits, None)
         return body
 
@@ -63,10 +80,11 @@ class DirectUpstream:
     ) -> AsyncGenerator[dict[str, Any], None]:
         """See `Upstream.stream`. An end without `[DONE]` or a finish reason is an upstream that broke off."""
         response = await self._post(deployment, call, headers)
+        dialect = DIALECTS[call.kind]
         try:
             if response.status != 200:
                 raw = await self._whole(response)
-                raise _refusal(response, raw, deployment, self._limits)
+                raise _refusal(response, raw, call, deployment, self._limits)
             splitter = EventSplitter(maximum=self._limits.upstream_event_bytes)
             finished = False
             while chunk := await response.content.readany():
@@ -76,9 +94,9 @@ class DirectUpstream:
                     if data == _NOTHING:
                         continue
                     event = _object(data)
-                    if event.get("error") and not event.get("choices"):
+                    if dialect.fails(event):
                         raise _told(500, event, deployment, self._limits, None)
-                    finished = finished or _finishes(event)
+                    finished = finished or dialect.finishes(event)
                     yield event
             if not finished or splitter.pending:
                 raise broken()
@@ -101,7 +119,7 @@ class DirectUpstream:
         try:
             return await self._open().post(
                 target.url,
-                data=target.body(call),
+                data=target.body(call) if call.file is None else target.form(call, call.file),
                 headers=CIMultiDict({**target.headers, **headers}) if headers else target.headers,
                 timeout=target.timeout,
                 allow_redirects=False,
@@ -162,8 +180,14 @@ class _Target:
         if params.get("organization"):
             self.headers["OpenAI-Organization"] = str(params["organization"])
         self.headers.update(params.get("extra_headers") or {})
+        if kind in {"messages", "count_tokens"}:
+            self.headers["anthropic-version"] = _ANTHROPIC_VERSION
+            if params.get("api_key"):
+                self.headers["x-api-key"] = str(params["api_key"])
+        elif kind == "transcription":
+            del self.headers["Content-Type"]
         self.defaults: dict[str, Any] = {}
-        if kind != "embedding":
+        if kind in _DEFAULTED:
             self.defaults = {name: value for name, value in params.items() if name in DEFAULTS}
         self.defaults |= params.get("extra_body") or {}
         self.timeout = aiohttp.ClientTimeout(total=None, connect=deployment.connect_timeout)
@@ -173,8 +197,18 @@ class _Target:
         body = {**self.defaults, **call.params, **call.extra, "model": self.model}
         if call.stream:
             body["stream"] = True
-            body["stream_options"] = {**(call.params.get("stream_options") or {}), "include_usage": True}
+            if DIALECTS[call.kind].hides_usage:
+                body["stream_options"] = {**(call.params.get("stream_options") or {}), "include_usage": True}
         return to_json(body)
+
+    def form(self, call: Call, file: Upload) -> aiohttp.FormData:
+        """Return the request's body as `multipart/form-data` (RFC 7578)."""
+        form = aiohttp.FormData(default_to_multipart=True)
+        for name, value in {**self.defaults, **call.params, **call.extra, "model": self.model}.items():
+            for item in value if isinstance(value, list) else [value]:
+                form.add_field(name, item if isinstance(item, str) else to_json(item).decode())
+        form.add_field("file", file.data, filename=file.name, content_type=file.content_type)
+        return form
 
 
 def _leave(response: aiohttp.ClientResponse) -> None:
@@ -196,8 +230,10 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _refusal(
-    response: aiohttp.ClientResponse, raw: bytes, deployment: Deployment, limits: Limits
+    response: aiohttp.ClientResponse, raw: bytes, call: Call, deployment: Deployment, limits: Limits
 ) -> UpstreamError:
+    if response.status in _UNKNOWN_PATH and call.kind not in _EVERY_SERVER:
+        return not_spoken(call.kind)
     try:
         value = from_json(raw)
     except ValueError:
@@ -223,11 +259,4 @@ def _told(
         status, code = code, said.get("type")
     return of_status(
         status, words if isinstance(words, str) else "", code, deployment, limits, retry_after=retry_after
-    )
-
-
-def _finishes(event: dict[str, Any]) -> bool:
-    choices = event.get("choices")
-    return isinstance(choices, list) and any(
-        isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
     )

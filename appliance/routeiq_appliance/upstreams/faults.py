@@ -11,7 +11,7 @@ from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Deployment
 
-__all__ = ["broken", "of_status", "refused_words", "timed_out", "unreachable"]
+__all__ = ["broken", "not_spoken", "of_status", "refused_words", "timed_out", "unreachable"]
 
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum (context|model) length|too many tokens|prompt is too long",
@@ -47,6 +47,11 @@ def of_status(
 def broken() -> UpstreamError:
     """Return the error for an answer that is none."""
     return UpstreamError("broken", 502, "the upstream could not be reached or broke off")
+
+
+def not_spoken(kind: str) -> UpstreamError:
+    """Return the error for a server that does not know this kind of call."""
+    return UpstreamError("unsupported", 501, f"the upstream does not answer {kind} calls")
 
 
 def unreachable() -> UpstreamError:

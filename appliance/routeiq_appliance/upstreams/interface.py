@@ -9,7 +9,8 @@ __all__ = ["Upstream"]
 
 
 class Upstream(Protocol):
-    """Bodies and events are OpenAI's, as plain JSON values. `headers` go out with the request (trace context).
+    """Bodies and events are those of the call's dialect, as plain JSON values; an answer that is no JSON (speech) is
+    `{"data": bytes, "content_type": str}`. `headers` go out with the request (trace context).
 
     Deadlines but for the connection's are the caller's: a call that is cancelled ends the upstream's work.
     """

@@ -10,12 +10,19 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+from pydantic_core import from_json
+
 from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
+from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.types import Call, Deployment
-from routeiq_appliance.upstreams.faults import broken, of_status
+from routeiq_appliance.upstreams.faults import broken, not_spoken, of_status
+from routeiq_appliance.upstreams.sse import EventSplitter
 
-__all__ = ["LitellmUpstream", "translate"]
+__all__ = ["NATIVE_MESSAGES", "LitellmUpstream", "translate"]
+
+NATIVE_MESSAGES = frozenset({"anthropic"})
+"""Providers whose own dialect is Anthropic's messages."""
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = re.compile(r"(?:litellm\.)?[A-Za-z]+(?:Error|Exception)(?:: | - )")
@@ -53,6 +60,13 @@ class LitellmUpstream:
     ) -> dict[str, Any]:
         """See `Upstream.complete`."""
         answer = await self._call(deployment, call, headers)
+        if isinstance(answer, dict):
+            return dict(answer)
+        if call.kind == "speech":
+            return {
+                "data": answer.content,
+                "content_type": answer.response.headers.get("content-type", "audio/mpeg"),
+            }
         body: dict[str, Any] = answer.model_dump(mode="json")
         return body
 
@@ -62,6 +76,13 @@ class LitellmUpstream:
         """See `Upstream.stream`."""
         chunks = await self._call(deployment, call, headers)
         try:
+            if call.kind == "messages":
+                # Relayed as the provider's bytes.
+                splitter = EventSplitter(maximum=self._limits.upstream_event_bytes)
+                async for chunk in chunks:
+                    for data in splitter.feed(chunk):
+                        yield from_json(data)
+                return
             async for chunk in chunks:
                 yield _event(chunk.model_dump(mode="json", exclude_none=True))
         except Exception as error:  # noqa: BLE001 - the border: the library documents no base for what a stream raises
@@ -85,9 +106,18 @@ class LitellmUpstream:
             "chat": self._litellm.acompletion,
             "text": self._litellm.atext_completion,
             "embedding": self._litellm.aembedding,
+            "messages": self._litellm.anthropic.messages.acreate,
+            "rerank": self._litellm.arerank,
+            "moderation": self._litellm.amoderation,
+            "image": self._litellm.aimage_generation,
+            "speech": self._litellm.aspeech,
+            "transcription": self._litellm.atranscription,
         }
+        function = functions.get(call.kind)
+        if function is None:
+            raise not_spoken(call.kind)
         try:
-            return await functions[call.kind](**arguments)
+            return await function(**arguments)
         except Exception as error:  # noqa: BLE001 - the border: see `stream`
             raise self._translated(error, deployment) from None
 
@@ -125,9 +155,12 @@ def call_arguments(deployment: Deployment, call: Call, headers: Mapping[str, str
         arguments["_skip_mcp_handler"] = True
     if call.extra:
         arguments["extra_body"] = {**configured.get("extra_body", {}), **call.extra}
+    if call.file is not None:
+        arguments["file"] = (call.file.name, call.file.data, call.file.content_type)
     if call.stream:
         arguments["stream"] = True
-        arguments["stream_options"] = {**(call.params.get("stream_options") or {}), "include_usage": True}
+        if DIALECTS[call.kind].hides_usage:
+            arguments["stream_options"] = {**(call.params.get("stream_options") or {}), "include_usage": True}
     return arguments
 
 

@@ -1,0 +1,172 @@
+"""Anthropic's messages and OpenAI's responses for upstreams that only chat: LiteLLM's translation, around our own call.
+
+The library translates requests, bodies and events; it dials nothing here. It must be there already (2.5 s, 200 MB):
+`upstreams.both` decides when. What it cannot translate is the caller's 400.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.pipeline.types import Call, Deployment
+from routeiq_appliance.upstreams.faults import broken
+
+__all__ = ["TRANSLATED", "Translated", "Translator"]
+
+TRANSLATED = frozenset({"messages", "responses"})
+_PROVIDER = "hosted_vllm"
+"""To the library every upstream here is a server that speaks OpenAI's chat and nothing else."""
+_NOT_SENT = frozenset({
+    "context_management", "custom_llm_provider", "extra_headers", "metadata", "model", "reasoning_summary", "stream",
+    "stream_options", "web_search_options",
+})  # fmt: skip
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A chat call, and what its answer needs to become the caller's dialect again."""
+
+    chat: Call
+    request: Mapping[str, Any]
+    names: dict[str, str]
+    """Tool names that were cut to OpenAI's 64 characters, to the caller's."""
+
+
+class Translator:
+    """Imports the library's adapters."""
+
+    def __init__(self) -> None:
+        from litellm import ModelResponse, ModelResponseStream  # noqa: PLC0415 - heavy, see the module's docstring
+        from litellm.llms.anthropic.pass_through.adapters.streaming_iterator import (  # noqa: PLC0415
+            AnthropicStreamWrapper,
+        )
+        from litellm.llms.anthropic.pass_through.adapters.transformation import (  # noqa: PLC0415
+            LiteLLMAnthropicMessagesAdapter,
+        )
+        from litellm.responses.litellm_completion_transformation.streaming_iterator import (  # noqa: PLC0415
+            LiteLLMCompletionStreamingIterator,
+        )
+        from litellm.responses.litellm_completion_transformation.transformation import (  # noqa: PLC0415
+            LiteLLMCompletionResponsesConfig,
+        )
+
+        self._whole: Any = ModelResponse
+        self._chunk: Any = ModelResponseStream
+        self._messages: Any = LiteLLMAnthropicMessagesAdapter()
+        self._messages_stream: Any = AnthropicStreamWrapper
+        self._responses: Any = LiteLLMCompletionResponsesConfig
+        self._responses_stream: Any = LiteLLMCompletionStreamingIterator
+
+    def request(self, deployment: Deployment, call: Call) -> Translated:
+        """Return the chat call for a call of messages or responses; raises `UpstreamError` (`caller`)."""
+        # The library changes what it is given.
+        given = {**call.params, "model": deployment.model}
+        names: dict[str, str] = {}
+        try:
+            if call.kind == "messages":
+                chat, names = self._messages.translate_anthropic_to_openai(
+                    given, custom_llm_provider=_PROVIDER
+                )
+            else:
+                options = {name: value for name, value in given.items() if name not in {"input", "model"}}
+                chat = self._responses.transform_responses_api_request_to_chat_completion_request(
+                    model=deployment.model,
+                    input=given["input"],
+                    responses_api_request=options,
+                    custom_llm_provider=_PROVIDER,
+                    stream=call.stream,
+                )
+        except Exception as error:  # noqa: BLE001 - the border: it raises anything for requests that it does not know
+            raise UpstreamError(
+                "caller", 400, f"the request cannot be translated for this model ({type(error).__name__})"
+            ) from None
+        params = {name: value for name, value in chat.items() if name not in _NOT_SENT}
+        params["messages"] = [_without_nulls(message) for message in params["messages"]]
+        return Translated(replace(call, kind="chat", params=params), given, names)
+
+    def answer(self, call: Call, translated: Translated, body: Event) -> Event:
+        """Return a chat's body in the call's dialect; raises `UpstreamError` (`broken`) for one that is none."""
+        try:
+            whole = self._whole(**body)
+            if call.kind == "messages":
+                made = self._messages.translate_openai_response_to_anthropic(
+                    whole, tool_name_mapping=translated.names
+                )
+                return {**made, "id": f"msg_{call.id}"}
+            made = self._responses.transform_chat_completion_response_to_responses_api_response(
+                request_input=translated.request["input"],
+                responses_api_request=dict(translated.request),
+                chat_completion_response=whole,
+            )
+            return _own(_plain(made), call)
+        except Exception:  # noqa: BLE001 - the border: see `request`
+            raise broken() from None
+
+    async def events(
+        self, call: Call, translated: Translated, chat: AsyncGenerator[Event, None]
+    ) -> AsyncGenerator[Event, None]:
+        """Yield a chat's events in the call's dialect; raises what `chat` raises."""
+        async with aclosing(chat):
+            chunks: Any = self._chunks(chat)
+            if call.kind == "messages":
+                events = self._messages_stream(chunks, translated.chat.asked, translated.names)
+            else:
+                # The library's own wrapper of a stream has an attribute for its logging.
+                chunks = _Wrapped(chunks)
+                events = self._responses_stream(
+                    model=translated.chat.asked,
+                    litellm_custom_stream_wrapper=chunks,
+                    request_input=translated.request["input"],
+                    responses_api_request=dict(translated.request),
+                    custom_llm_provider=_PROVIDER,
+                )
+            number = 0
+            async for event in events:
+                plain = _plain(event)
+                if call.kind == "messages":
+                    if plain.get("type") == "message_start":
+                        plain["message"]["id"] = f"msg_{call.id}"
+                else:
+                    plain["sequence_number"] = number
+                    number += 1
+                    if "response" in plain:
+                        plain["response"] = _own(plain["response"], call)
+                yield plain
+
+    async def _chunks(self, chat: AsyncIterator[Event]) -> AsyncGenerator[Any, None]:
+        async for event in chat:
+            yield self._chunk(**event)
+
+
+class _Wrapped:
+    """An iterator of chunks as the library's iterator of responses expects it."""
+
+    def __init__(self, chunks: AsyncGenerator[Any, None]) -> None:
+        self._chunks = chunks
+        self.logging_obj = None
+
+    def __aiter__(self) -> "_Wrapped":
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self._chunks)
+
+
+def _own(response: Event, call: Call) -> Event:
+    """Return a response under our id: nothing is stored under the library's."""
+    return {**response, "id": f"resp_{call.id}", "store": False}
+
+
+def _without_nulls(message: Event) -> Event:
+    return {name: value for name, value in message.items() if value is not None or name == "content"}
+
+
+def _plain(event: Any) -> Event:
+    if isinstance(event, dict):
+        return event
+    plain: Event = event.model_dump(mode="json", exclude_none=True)
+    return plain
