@@ -70,6 +70,10 @@ class Pipeline:
         self.cache = cache
         self.now = now
 
+    def replace(self, route: Route, caller: Caller, estimator: Estimator) -> None:
+        """Answer calls that begin from now with these; those under way end with what they began with."""
+        self.route, self.caller, self.estimator = route, caller, estimator
+
     async def begin(self, principal: Principal, call: Call) -> "Exchange":
         """Admit a call; raises `CallError` 429 or 503. Whoever gets an exchange must `close` it."""
         require_room(self.room, ledger_has_room=self.ledger.has_room)
@@ -87,6 +91,8 @@ class Exchange:
         self, pipeline: Pipeline, principal: Principal, call: Call, admission: Admission, verdict: Verdict
     ) -> None:
         self._pipeline = pipeline
+        self._route = pipeline.route
+        self._caller = pipeline.caller
         self._admission = admission
         self._verdict = verdict
         self._grants: list[Grant] = [verdict.grant] if verdict.grant is not None else []
@@ -121,7 +127,7 @@ class Exchange:
         lookup = None if self._pipeline.cache is None else await self._look(self._pipeline.cache)
         if lookup is not None and lookup.entry is not None:
             return lookup.entry.body()
-        body = await self._pipeline.caller.complete(work)
+        body = await self._caller.complete(work)
         answer = relay_body(body, self.call, self.answers, self.tally)
         if lookup is not None:
             lookup.take(answer)
@@ -133,7 +139,7 @@ class Exchange:
         lookup = None if self._pipeline.cache is None else await self._look(self._pipeline.cache)
         if lookup is not None and lookup.entry is not None:
             return lookup.replay()
-        events = await self._pipeline.caller.open_stream(work)
+        events = await self._caller.open_stream(work)
         relayed = relay_events(events, self.call, self.answers, self.tally)
         return relayed if lookup is None else lookup.watch(relayed)
 
@@ -172,7 +178,7 @@ class Exchange:
         """Ask the cache, after routing: an entry belongs to the group that was decided on."""
         assert self.decision is not None  # noqa: S101 - `_begin_work` decided
         group = self.decision.group
-        members = self._pipeline.route.groups[group]
+        members = self._route.groups[group]
         self.lookup = await cache.look(self.call, self.principal, group, members)
         self.tally.cached = self.lookup.record()
         return self.lookup
@@ -181,7 +187,7 @@ class Exchange:
         pipeline, call = self._pipeline, self.call
         conversation = _conversation(self.principal, call)
         kept = await pipeline.shared.recall(conversation) if conversation else None
-        decision = await pipeline.route.decide(
+        decision = await self._route.decide(
             self.principal, call, kept=kept, live=pipeline.shared.active_strategy()
         )
         if self.principal.model_limits:
@@ -217,7 +223,7 @@ class Exchange:
             raise too_much(refusal)
         if group == decision.group:
             return decision
-        return self._pipeline.route.instead(
+        return self._route.instead(
             decision, group, self.call, "the key's limit on the first choice is reached"
         )
 

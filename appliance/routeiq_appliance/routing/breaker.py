@@ -117,6 +117,24 @@ class Breaker:
         self._ticket += 1
 
 
+class _Breakers(dict[str, Breaker]):
+    """By deployment. One that is gone gets another where a call that began before is still under way."""
+
+    def __init__(self, failures: int, seconds: float) -> None:
+        super().__init__()
+        self._failures = failures
+        self._seconds = seconds
+
+    def __missing__(self, name: str) -> Breaker:
+        """Return a breaker that nobody keeps."""
+        return Breaker(failures=self._failures, seconds=self._seconds)
+
+    def add(self, name: str) -> None:
+        """Have a breaker for `name`, the one that is there if there is one."""
+        if name not in self:
+            self[name] = self[name]
+
+
 class Health:
     """The breakers and rests of all deployments; one per worker.
 
@@ -134,7 +152,9 @@ class Health:
         cooldown_seconds: float = 5.0,
         on_change: Callable[[str, State], None] = lambda _name, _state: None,
     ) -> None:
-        self.breakers = {name: Breaker(failures=failures, seconds=seconds) for name in deployments}
+        self.breakers = _Breakers(failures, seconds)
+        for name in deployments:
+            self.breakers.add(name)
         self._rests: dict[str, float] = {}
         self._allowed_fails = allowed_fails
         self._cooldown_seconds = cooldown_seconds
@@ -191,6 +211,17 @@ class Health:
     def rest(self, name: str, seconds: float, now: float) -> None:
         """Leave a deployment alone for a while; a longer rest that it has stays."""
         self._rests[name] = max(self._rests.get(name, 0.0), now + seconds)
+
+    def keep(self, names: Iterable[str], *, changed: Iterable[str]) -> None:
+        """Forget all deployments but `names`, and what is known of those that `changed`: they are others now."""
+        wanted, anew = set(names), set(changed)
+        for name in [name for name in self.breakers if name not in wanted or name in anew]:
+            del self.breakers[name]
+        for name in wanted:
+            self.breakers.add(name)
+        for kept in (self._rests, self._failed_at):
+            for name in [name for name in kept if name not in wanted or name in anew]:
+                del kept[name]
 
     def apply(self, value: str, now: float) -> tuple[str, State] | None:
         """Take another worker's transition (`write_change`); returns what it changed here, None for nothing.

@@ -9,7 +9,7 @@ from routeiq_appliance.routing.interface import RoutingStrategy
 from routeiq_appliance.routing.simple import DeclaredOrder, LeastBusy, Random, RoundRobin
 from routeiq_appliance.settings import Settings
 
-__all__ = ["candidates_of", "load_strategies", "strategy_names"]
+__all__ = ["candidates_of", "for_groups", "load_strategies", "strategy_names"]
 
 
 def candidates_of(config: GatewayConfig, groups: Mapping[str, Sequence[Deployment]]) -> list[str]:
@@ -48,6 +48,14 @@ def load_strategies(
         )
         found["ml"] = Learned(router, auto.model_map, cost_weight=auto.cost_weight)
     return found
+
+
+def for_groups(
+    strategies: Mapping[str, RoutingStrategy], groups: Mapping[str, Sequence[Deployment]], board: Board
+) -> dict[str, RoutingStrategy]:
+    """Return the strategies as they are for other groups: those that know no deployments stay the same."""
+    members = {name: tuple(d.id for d in deployments) for name, deployments in groups.items()}
+    return {**strategies, "least-busy": LeastBusy(board, members)}
 
 
 def strategy_names(settings: Settings, config: GatewayConfig) -> tuple[str | None, str]:
