@@ -164,11 +164,10 @@ class _Reader:
     def _insert(self, text: str) -> None:
         head = _HEAD.match(text)
         table = self._known(head[1]) if head else ""
-        if table not in CARRIED:
-            # One row each, as pg_dump writes it; counting more would mean to read them.
-            self._staging.tell(table, 1)
-            return
         insert = read_insert(text)
+        if table not in CARRIED:
+            self._staging.tell(table, len(insert.rows))
+            return
         columns = insert.columns or self.tables.get(table)
         if columns is None:
             raise Damage(f"rows of {table} without the names of their columns")

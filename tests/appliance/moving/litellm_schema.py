@@ -25,7 +25,7 @@ _TYPES = {
 }
 _FIELD = re.compile(r"\s*(\w+)\s+(\w+)(\[\])?(\?)?(.*)")
 _MAP = re.compile(r'@map\("([^"]+)"\)')
-_DEFAULT = re.compile(r"@default\(((?:[^()]|\([^()]*\))*)\)")
+_DEFAULT = re.compile(r"@default\s*\(((?:[^()]|\([^()]*\))*)\)")
 _NATIVE = re.compile(r"@db\.(\w+)(\([0-9, ]+\))?")
 
 
@@ -97,6 +97,8 @@ def _type(kind: str, rest: str, default: str) -> str:
 def _default(text: str, many: bool) -> str | None:
     if text.startswith("autoincrement"):
         return None
+    if text.startswith("dbgenerated("):
+        return "DEFAULT " + text.removeprefix('dbgenerated("').removesuffix('")').replace('\\"', '"')
     if text == "now()":
         return "DEFAULT CURRENT_TIMESTAMP"
     if text.startswith(("uuid(", "cuid(")):
