@@ -38,6 +38,7 @@ from routeiq_appliance.pipeline.call import Caller
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.run import Pipeline
 from routeiq_appliance.pipeline.types import Deployment
+from routeiq_appliance.policy.opening import open_policy
 from routeiq_appliance.routing.balance import make_balancer
 from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.breaker import Health, State
@@ -130,6 +131,7 @@ def build_gateway(
     )
     total = config.routeiq.deadlines.total
     cache = open_cache(settings, config.routeiq.cache, pepper, metrics)
+    keeper = open_policy(settings, config.routeiq.policy, groups, policy.aliases, limits, metrics)
     pipeline = Pipeline(
         route,
         Caller(upstream, route, policy, Watchers(health, board, shared), total_seconds=total),
@@ -147,12 +149,13 @@ def build_gateway(
         Room(settings.max_concurrent_requests),
         affinity_seconds=config.routeiq.affinity_seconds,
         cache=cache,
+        policy=keeper.gate if keeper is not None else None,
     )
     port = partial(serve_metrics, metrics, settings.metrics_host, settings.metrics_port)
     lifetime = Lifetime(
         upstream, shared, ledger, engine, metrics, tracer, executor,
         serve_metrics=port if workers == 1 and settings.metrics_port else None, egress=config.routeiq.egress,
-        cache=cache,
+        cache=cache, policy=keeper,
     )  # fmt: skip
     _watch(metrics, guard, ledger, shared, authenticator, tracer, log)
     openai = OpenAIRoutes(
@@ -164,7 +167,8 @@ def build_gateway(
     )
     probes = HealthRoutes(
         ready=lambda: lifetime.ready, egress=lambda: (config.routeiq.egress, guard.total),
-        degraded=lambda: {"redis": shared.degraded, "postgresql": authenticator.away},
+        degraded=lambda: {"redis": shared.degraded, "postgresql": authenticator.away,
+                          "policy": keeper is not None and keeper.degraded},
     )  # fmt: skip
     known = frozenset(groups) | frozenset(policy.aliases)
     management = LazyManagement(

@@ -52,6 +52,9 @@ class CallError(ApplianceError):
     vocabulary, `param` the field of the request at fault; `retry_after` is in seconds.
     """
 
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What the caller is told beside, in any dialect."""
+
     def __init__(
         self,
         status: int,

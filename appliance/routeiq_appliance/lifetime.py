@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import sqlalchemy as sa
 
 from routeiq_appliance.cache.response import ResponseCache
+from routeiq_appliance.policy.keeper import PolicyKeeper
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import SharedState
 from routeiq_appliance.telemetry.metrics import Metrics
@@ -37,6 +38,7 @@ class Lifetime:
         serve_metrics: Callable[[], Callable[[], None]] | None,
         egress: str,
         cache: ResponseCache | None = None,
+        policy: PolicyKeeper | None = None,
     ) -> None:
         self.ready = False
         self._upstream = upstream
@@ -49,6 +51,7 @@ class Lifetime:
         self._serve_metrics = serve_metrics
         self._egress = egress
         self._cache = cache
+        self._policy = policy
         self._stop_metrics: Callable[[], None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -59,6 +62,8 @@ class Lifetime:
         await self._shared.start()
         if self._cache is not None:
             await self._cache.start()
+        if self._policy is not None:
+            await self._policy.start()
         self._ledger.start()
         self._ticking = asyncio.create_task(self._tick())
         self.ready = True
@@ -74,6 +79,8 @@ class Lifetime:
         await self._upstream.close()
         if self._cache is not None:
             await self._cache.close()
+        if self._policy is not None:
+            await self._policy.close()
         await self._shared.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, lambda: self._ledger.close(seconds=_CLOSE_SECONDS))

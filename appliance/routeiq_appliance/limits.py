@@ -46,6 +46,8 @@ class Limits:
     """Read ahead of a slow caller, per call."""
     upstream_keepalive_seconds: float = 4.0
     """How long an idle connection is kept: uvicorn, and so vLLM, closes after 5 s; a reused one must not be dying."""
+    policy_bytes: int = 1 << 20
+    """A document of policy rules in Redis: a thousand rules stay below this."""
     ledger_queue_rows: int = 50_000
     """Rows that wait for the database before calls are refused."""
 

@@ -78,6 +78,20 @@ class Settings(BaseSettings):
         ),
         AfterValidator(_redis),
     ] = None
+    policy_enabled: Annotated[
+        bool,
+        Field(
+            alias="ROUTEIQ_POLICY_ENABLED",
+            description="Judge every call by the rules of `routeiq.policy`, or by those that Redis keeps",
+        ),
+    ] = False
+    policy_key: Annotated[
+        Path | None,
+        Field(
+            alias="ROUTEIQ_POLICY_KEY",
+            description="Public key (PEM) that rules in Redis must be signed with; unset: they need no signature",
+        ),
+    ] = None
     data_dir: Annotated[
         Path, Field(alias="ROUTEIQ_DATA_DIR", description="The only directory that the gateway writes to")
     ] = Path("routeiq-data")

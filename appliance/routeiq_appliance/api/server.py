@@ -193,7 +193,7 @@ def _with_request_id(send: Send, request_id: str) -> Send:
 async def _render(request: Request, error: CallError) -> None:
     if request.started:
         return  # a stream tells its own errors; here nothing can be said any more
-    headers: Headers = []
+    headers: Headers = [*error.headers]
     if error.retry_after is not None:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if error.status == 401:

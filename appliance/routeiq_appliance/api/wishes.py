@@ -18,7 +18,7 @@ def wishes_of(request: Request, metadata: Any) -> Wishes:
     hint = request.header(b"x-routeiq-hint")
     strategy = request.header(b"x-routeiq-strategy")
     conversation = request.header(b"x-routeiq-conversation")
-    tags = _split(request.header(b"x-litellm-tags"))
+    tags = _split(request.header(b"x-litellm-tags")) | _split(request.header(b"x-routeiq-tags"))
     if isinstance(metadata, dict):
         told = metadata.get("conversation_id")
         if conversation is None and isinstance(told, str):

@@ -33,8 +33,8 @@ class Document:
         return self.lines.get(path, 1)
 
 
-def parse_document(text: str, *, name: str, limits: Limits) -> Document:
-    """Parse YAML of plain types; raises `ConfigError` naming file and line."""
+def parse_document(text: str, *, name: str, limits: Limits, holds: str = "model_list") -> Document:
+    """Parse YAML of plain types, a mapping that `holds` that name; raises `ConfigError` naming file and line."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
@@ -56,7 +56,7 @@ def parse_document(text: str, *, name: str, limits: Limits) -> Document:
         # What PyYAML's constructors raise for `!!int ""`, `!!bool x`, `!!timestamp x`.
         raise ConfigError(f"{name}: a value does not fit its tag", subject=name) from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{name}:1: must be a mapping with `model_list`", subject=name)
+        raise ConfigError(f"{name}:1: must be a mapping with `{holds}`", subject=name)
     return Document(values, lines)
 
 

@@ -30,12 +30,18 @@ class Mistake:
 class ConfigMistakesError(ConfigError):
     """Every mistake of a file, in the order of its lines."""
 
-    def __init__(self, name: str, mistakes: Iterable[Mistake]) -> None:
+    def __init__(
+        self,
+        name: str,
+        mistakes: Iterable[Mistake],
+        *,
+        hint: str = "docs/configuration.md describes every key",
+    ) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
         super().__init__(
             "\n".join(f"{name}:{item.line}: {item.where}: {item.what}" for item in self.mistakes),
             subject=name,
-            hint="docs/configuration.md describes every key",
+            hint=hint,
         )
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -49,12 +55,12 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def explain(item: Any, document: Document) -> Mistake:
-    """Return pydantic's error in our words."""
+def explain(item: Any, document: Document, root: type[BaseModel] = GatewayConfig) -> Mistake:
+    """Return pydantic's error in our words; `root` is the schema of the whole document."""
     path: Path = tuple(step for step in item["loc"] if not _is_marker(step))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        known = sorted(_fields_at(path[:-1]))
+        known = sorted(_fields_at(path[:-1], root))
         message = "unknown name" + (nearest(str(path[-1]), known) or f"; known are: {', '.join(known)}")
     elif item["type"] == "missing":
         message = "is missing"
@@ -71,9 +77,9 @@ def _is_marker(step: Any) -> bool:
     return isinstance(step, str) and (step in {"str", "[key]"} or step.startswith("dict["))
 
 
-def _fields_at(path: Path) -> set[str]:
+def _fields_at(path: Path, root: type[BaseModel]) -> set[str]:
     """Return the names that the schema knows at `path`."""
-    model: Any = GatewayConfig
+    model: Any = root
     for step in path:
         if isinstance(step, int):
             continue

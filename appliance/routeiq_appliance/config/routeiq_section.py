@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from routeiq_appliance.config.values import Number, Strict, Whole
 from routeiq_appliance.egress.destinations import parse_destination
 from routeiq_appliance.errors import ConfigError
+from routeiq_appliance.policy.schema import PolicySection
 
 __all__ = [
     "AutoSection",
@@ -133,6 +134,9 @@ class RouteIQSection(Strict):
         LimitsSection()
     )
     cache: Annotated[CacheSection, Field(description="Answers that are kept")] = CacheSection()
+    policy: Annotated[
+        PolicySection, Field(description="Which calls may run, and with which model; see docs/policy.md")
+    ] = PolicySection()
     affinity_seconds: Annotated[
         Whole,
         Field(

@@ -123,7 +123,10 @@ class Route:
         passed_over: tuple[tuple[str, str], ...] = ()
         if len(members) > 1:
             members = [m for m in members if m.mode in _MODES[call.kind]]
-        if group in self._tagged:
+        ruling = call.ruling
+        if ruling is not None and ruling.binds(group):
+            members, passed_over = ruling.within(group, members)  # whatever tags the caller gives
+        elif group in self._tagged:
             members, passed_over = matching(members, call.wishes.tags)
         if not members:
             raise CallError(
@@ -137,6 +140,8 @@ class Route:
 
     def answers(self, principal: Principal, call: Call, group: str) -> bool:
         """Whether `group` may stand in for another one in this call."""
+        if call.ruling is not None and not call.ruling.permits(group):
+            return False
         return group in self._kinds[call.kind] and may_use(principal, group)
 
     def visible(self, principal: Principal) -> list[str]:
@@ -166,6 +171,8 @@ class Route:
             raise CallError(
                 503, "`auto` has no candidate", kind="server_error", code="no_candidate", param="model"
             )
+        if call.ruling is not None:
+            candidates = call.ruling.among(candidates)
         hinted, why_not = follow_hint(call.wishes.hint, candidates, self.aliases)
         if hinted is not None:
             return _fixed(hinted, "hint", candidates, "the caller's hint")
@@ -202,7 +209,8 @@ class Route:
             raise CallError(
                 404, f"there is no model `{asked[:128]}`{advice}", code="model_not_found", param="model"
             )
-        if not may_use(principal, group) and (asked == group or not may_use(principal, asked)):
+        beyond = call.ruling is not None and call.ruling.beyond_key
+        if not beyond and not may_use(principal, group) and (asked == group or not may_use(principal, asked)):
             raise CallError(
                 403,
                 f"the key may not use model `{group}`",

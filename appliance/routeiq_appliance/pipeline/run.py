@@ -7,6 +7,7 @@ accounted for even if the worker dies at that moment. `Exchange.close` then free
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic_core import to_json
@@ -21,10 +22,12 @@ from routeiq_appliance.pipeline.admit import (
     too_much,
 )
 from routeiq_appliance.pipeline.call import Caller, Work
+from routeiq_appliance.pipeline.judge import judged
 from routeiq_appliance.pipeline.relay import relay_body, relay_events
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.settle import ledger_row
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Principal, Tally
+from routeiq_appliance.policy.gate import PolicyGate
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import Admission, Grant, Scope, Settlement, SharedState, Verdict
 from routeiq_appliance.telemetry.logs import CallLog
@@ -55,6 +58,7 @@ class Pipeline:
         *,
         affinity_seconds: int,
         cache: ResponseCache | None = None,
+        policy: PolicyGate | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.route = route
@@ -68,6 +72,7 @@ class Pipeline:
         self.room = room
         self.affinity_seconds = affinity_seconds
         self.cache = cache
+        self.policy = policy
         self.now = now
 
     def replace(self, route: Route, caller: Caller, estimator: Estimator) -> None:
@@ -75,13 +80,31 @@ class Pipeline:
         self.route, self.caller, self.estimator = route, caller, estimator
 
     async def begin(self, principal: Principal, call: Call) -> "Exchange":
-        """Admit a call; raises `CallError` 429 or 503. Whoever gets an exchange must `close` it."""
+        """Admit a call; raises `CallError` 403, 429 or 503. Whoever gets an exchange must `close` it."""
         require_room(self.room, ledger_has_room=self.ledger.has_room)
+        if self.policy is not None:
+            judged(self.policy, principal, call, self.metrics, partial(self._denied, principal, call))
         admission = admission_of(call, principal, self.estimator)
         verdict = await self.shared.admit(admission)
         if verdict.refusal is not None:
             raise too_much(verdict.refusal)
-        return Exchange(self, principal, call, admission, verdict)
+        exchange = Exchange(self, principal, call, admission, verdict)
+        if call.ruling is not None:
+            exchange.span.judged(call.ruling)
+        return exchange
+
+    def _denied(self, principal: Principal, call: Call, status: int, outcome: str) -> None:
+        """Account for a call that the policy refused."""
+        span = self.tracer.request(call.trace_headers, call_id=call.id)
+        if call.ruling is not None:
+            span.judged(call.ruling)
+        tally = Tally(status=status, outcome=outcome)
+        row = ledger_row(call, principal, None, tally, now=self.now(), trace_id=span.trace_id)
+        raw = to_json(row)
+        self.ledger.record(raw)
+        self.metrics.settled(row)
+        self.log.write(raw, span_id=span.span_id, strategy="policy", model=None)
+        span.end(row)
 
 
 class Exchange:

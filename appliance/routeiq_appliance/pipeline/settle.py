@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from routeiq_appliance.pipeline.types import Call, Decision, Deployment, Price, Principal, Tally
+from routeiq_appliance.policy.ruling import Ruling
 
 __all__ = ["cost_of", "ledger_row"]
 
@@ -54,7 +55,7 @@ def ledger_row(
         "user_id": principal.user_id,
         "kind": call.kind,
         # PostgreSQL takes no NUL in text; a caller may send one in a model's name.
-        "asked": call.asked[:128].replace("\0", ""),
+        "asked": (call.asked if call.ruling is None else call.ruling.asked)[:128].replace("\0", ""),
         "group": group,
         "deployment": deployment.id if deployment else None,
         "provider": deployment.provider if deployment else None,
@@ -71,7 +72,7 @@ def ledger_row(
         if tally.first_token_seconds is None
         else round(tally.first_token_seconds * 1000),
         "trace_id": trace_id,
-        "decision": _decision(decision, tally),
+        "decision": _decision(decision, tally, call.ruling),
         "charges": _charges(principal, group) if cost else [],
     }
 
@@ -89,9 +90,9 @@ def _charges(principal: Principal, group: str | None) -> list[tuple[str, int]]:
     return charges
 
 
-def _decision(decision: Decision | None, tally: Tally) -> dict[str, Any] | None:
+def _decision(decision: Decision | None, tally: Tally, ruling: Ruling | None) -> dict[str, Any] | None:
     if decision is None:
-        return None
+        return None if ruling is None else _undecided(ruling)
     record: dict[str, Any] = {
         "strategy": decision.strategy,
         "score": decision.score,
@@ -101,6 +102,8 @@ def _decision(decision: Decision | None, tally: Tally) -> dict[str, Any] | None:
         "balancing": decision.balancing,
         "ms": round(decision.seconds * 1000, 3),
     }
+    if ruling is not None:
+        record["policy"] = ruling.record()
     if tally.cached is not None:
         record["cached"] = tally.cached
     if decision.passed_over:
@@ -113,3 +116,18 @@ def _decision(decision: Decision | None, tally: Tally) -> dict[str, Any] | None:
             for a in tally.attempts
         ]
     return record
+
+
+def _undecided(ruling: Ruling) -> dict[str, Any]:
+    """Return the decision's record of a call that was never routed."""
+    denied = ruling.refusal() is not None
+    return {
+        "strategy": "policy" if denied else "none",
+        "score": None,
+        "ranking": [],
+        "reason": "the policy denies the call" if denied else "",
+        "artifact": None,
+        "balancing": "",
+        "ms": 0.0,
+        "policy": ruling.record(),
+    }

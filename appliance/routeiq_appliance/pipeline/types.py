@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from routeiq_appliance.cache.wish import CacheWish
 from routeiq_appliance.egress.destinations import Destination
+from routeiq_appliance.policy.ruling import Ruling
 from routeiq_appliance.state.shared.interface import Scope
 
 __all__ = [
@@ -160,6 +161,8 @@ class Call:
     """`traceparent`, `tracestate`, `b3` … as the caller sent them."""
     file: "Upload | None" = None
     """What a transcription is made of."""
+    ruling: Ruling | None = None
+    """What the policy says of the call; `asked` is then the model that it wants. None: there is no policy."""
     cache: CacheWish | None = None
     """What the caller says about the cache; None: nothing, or there is none."""
 

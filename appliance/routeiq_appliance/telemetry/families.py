@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 __all__ = ["Families"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_POLICY_SECONDS = (0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, 0.1, 1)
 _DECISION_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
 
@@ -75,6 +76,12 @@ class Families:
             buckets=_DECISION_SECONDS,
         )
         self.usage = count("routeiq_routing_strategy_usage", "Decisions", "strategy", "outcome")
+        self.policy = spread(
+            "routeiq_policy_evaluation_duration_seconds",
+            "Evaluation of the policy",
+            "action",
+            buckets=_POLICY_SECONDS,
+        )  # K6
         self.cache_hits = count(
             "litellm_cache_hits_metric", "Calls answered from the cache", "model", "team", "level"
         )

@@ -62,6 +62,7 @@ class Metrics:
         self._tries: dict[tuple[str, str], tuple[Callable[[float], None], Callable[[float], None]]] = {}
         self._choices: dict[tuple[str, str, bool], tuple[Callable[[float], None], Callable[[], None]]] = {}
         self._lookups: dict[tuple[str, str | None, str | None], Callable[[], None]] = {}
+        self._judged: dict[str, Callable[[float], None]] = {}
         self._families = Families(self.registry)
         self.watch("litellm_in_flight_requests", "Calls under way", lambda: self._running[0])
         self.watch("active_llm_streams", "Streams under way", lambda: self._running[1])  # K8
@@ -103,6 +104,13 @@ class Metrics:
             self._families.failed.labels(*labels, self._bounded(row["outcome"])).inc()
         if attempts:
             self._tried(attempts)
+
+    def judged(self, action: str, seconds: float) -> None:
+        """Note how long the policy took to judge a call, by what came of it (K6)."""
+        found = self._judged.get(action)
+        if found is None:
+            found = self._judged[action] = self._families.policy.labels(action).observe
+        found(seconds)
 
     def cached(self, model: str, team: str | None, level: str | None) -> None:
         """Count a look-up in the cache by what had the answer (`memory`, `redis`); None is a miss."""

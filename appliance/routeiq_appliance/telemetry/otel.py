@@ -1,11 +1,12 @@
 """Traces by OpenTelemetry: which spans and attributes a call leaves. Imported only when an endpoint is configured.
 
     gateway.request                SERVER    the call, by its ledger row
+      routeiq.policy.evaluate      INTERNAL  where there is a policy
       routeiq.routing.decision     INTERNAL  per decision
       litellm.completion           CLIENT    per attempt, whichever upstream served it
 
 Span and attribute names are requirements K13 and K14 and OpenTelemetry's conventions for HTTP and generative AI.
-There is no `routeiq.policy.evaluate` span: no policy is evaluated yet. No attribute holds a prompt, an answer or
+No attribute holds a prompt, an answer or
 anything else that a caller wrote.
 
 A call's spans are put together when it ends, from times noted on the way, and handed to the SDK's batch processor;
@@ -30,6 +31,7 @@ from opentelemetry.trace.span import TraceState
 from opentelemetry.trace.status import Status, StatusCode
 
 from routeiq_appliance.pipeline.types import Decision, Deployment, Tally
+from routeiq_appliance.policy.ruling import Ruling
 from routeiq_appliance.telemetry import spans
 from routeiq_appliance.telemetry.otlp import OtlpExporter
 from routeiq_appliance.telemetry.tracecontext import TraceParent, b3_headers, read_headers, traceparent
@@ -156,8 +158,8 @@ class _Request:
     """See `tracing.RequestSpan`."""
 
     __slots__ = (
-        "_attempts", "_call_id", "_context", "_decisions", "_parent", "_remote", "_route", "_sampled", "_start",
-        "_tracer", "span_id", "trace_id",
+        "_attempts", "_call_id", "_context", "_decisions", "_parent", "_remote", "_route", "_ruling", "_sampled",
+        "_start", "_tracer", "span_id", "trace_id",
     )  # fmt: skip
 
     def __init__(
@@ -181,8 +183,12 @@ class _Request:
         self._route = route
         self._sampled = sampled
         self._start = tracer.now()
+        self._ruling: Ruling | None = None
         self._decisions: list[tuple[Decision, int]] = []
         self._attempts: list[_Attempt] = []
+
+    def judged(self, ruling: Ruling) -> None:
+        self._ruling = ruling
 
     def decided(self, decision: Decision) -> None:
         if self._sampled:
@@ -202,6 +208,16 @@ class _Request:
             return
         tracer, context = self._tracer, self._context
         now = tracer.now()
+        if self._ruling is not None:
+            tracer.emit(
+                spans.POLICY,
+                SpanKind.INTERNAL,
+                tracer.context(context.trace_id, sampled=True, state=context.trace_state),
+                context,
+                spans.policy(self._ruling),
+                self._start,
+                self._start + int(self._ruling.seconds * 1e9),
+            )
         for decision, at in self._decisions:
             tracer.emit(
                 spans.DECISION,

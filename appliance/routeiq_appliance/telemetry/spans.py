@@ -8,10 +8,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from routeiq_appliance.pipeline.types import Decision, Deployment
+from routeiq_appliance.policy.ruling import Ruling
 
-__all__ = ["ANSWERED", "ATTEMPT", "DECISION", "REQUEST", "ROUTES", "attempt", "decision", "request"]
+__all__ = [
+    "ANSWERED",
+    "ATTEMPT",
+    "DECISION",
+    "POLICY",
+    "REQUEST",
+    "ROUTES",
+    "attempt",
+    "decision",
+    "policy",
+    "request",
+]
 
 REQUEST = "gateway.request"
+POLICY = "routeiq.policy.evaluate"
 DECISION = "routeiq.routing.decision"
 ATTEMPT = "litellm.completion"
 
@@ -52,6 +65,19 @@ def decision(taken: Decision) -> dict[str, Any]:
         found["router.artifact"] = taken.artifact
     if taken.balancing:
         found["router.balancing"] = taken.balancing
+    return found
+
+
+def policy(ruling: Ruling) -> dict[str, Any]:
+    """Return the attributes of `routeiq.policy.evaluate` (K13)."""
+    verdict = ruling.verdict
+    found: dict[str, Any] = {
+        "action": ruling.action,
+        "rules_evaluated": verdict.rules_evaluated,
+        "duration_ms": round(ruling.seconds * 1000, 3),
+    }
+    if verdict.rule is not None:
+        found["rule"] = verdict.rule
     return found
 
 

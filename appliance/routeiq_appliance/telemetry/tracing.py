@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from routeiq_appliance.pipeline.types import Decision, Deployment, Tally
+from routeiq_appliance.policy.ruling import Ruling
 from routeiq_appliance.telemetry.target import Target
 from routeiq_appliance.telemetry.tracecontext import read_headers
 
@@ -38,6 +39,9 @@ class RequestSpan(Protocol):
     @property
     def span_id(self) -> str | None:
         """16 hexadecimal digits; None when this gateway records no span."""
+
+    def judged(self, ruling: Ruling) -> None:
+        """Note what the policy said; the call began with it."""
 
     def decided(self, decision: Decision) -> None:
         """Note a routing decision; the time is now."""
@@ -78,6 +82,9 @@ class _NullSpan:
         self.trace_id = trace_id
         self.span_id: str | None = None
         self.headers = headers
+
+    def judged(self, ruling: Ruling) -> None:
+        del ruling
 
     def decided(self, decision: Decision) -> None:
         del decision

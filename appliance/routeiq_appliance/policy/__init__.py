@@ -1,0 +1,1 @@
+"""The policy engine: which calls may run, and with which model. `rules` decides, `gate` stands in the pipeline."""
