@@ -1,10 +1,11 @@
 """Composes the management application from its routers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from routeiq_appliance.api.management.context import Context, Flush, ReadLogs, ReadSpend
 from routeiq_appliance.api.management.errors import install_errors
@@ -32,7 +33,7 @@ def build_management(
     users: UserStore,
     shared: SharedState | None,
     executor: Executor,
-    groups: frozenset[str],
+    groups: AbstractSet[str],
     request_id: Callable[[], str],
     load_spend: ReadSpend,
     spend_logs: ReadLogs,
@@ -40,12 +41,13 @@ def build_management(
     principal: Callable[[], Principal | None],
     strategies: frozenset[str] | None = None,
     now: Callable[[], datetime] = _now,
+    more: Sequence[Callable[[Context], APIRouter]] = (),
 ) -> FastAPI:
     """Return the application; its own documentation pages are off, they load scripts from the internet.
 
     `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine. `principal` tells who makes the
     current request: a key may see itself. `strategies` are the names that `metadata.routeiq.strategy` may have; None
-    accepts any.
+    accepts any. `groups` may change. `more` makes further routes.
     """
     context = Context(
         keys,
@@ -62,7 +64,7 @@ def build_management(
         now,
     )
     app = FastAPI(title="RouteIQ Appliance", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    for make in (key_routes, team_routes, user_routes, spend_routes):
+    for make in (key_routes, team_routes, user_routes, spend_routes, *more):
         app.include_router(make(context))
     install_errors(app, request_id)
     return app

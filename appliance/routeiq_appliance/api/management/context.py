@@ -3,6 +3,7 @@
 import asyncio
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,7 +66,7 @@ class Context:
     users: UserStore
     shared: SharedState | None
     executor: Executor
-    groups: frozenset[str]
+    groups: AbstractSet[str]
     strategies: frozenset[str] | None
     load_spend: ReadSpend
     spend_logs: ReadLogs
@@ -142,7 +143,7 @@ class Context:
         )
 
 
-def near(name: str, known: frozenset[str]) -> str:
+def near(name: str, known: AbstractSet[str]) -> str:
     """Return advice: the known name that is nearest, or nothing."""
     found = difflib.get_close_matches(name[:128], sorted(known), n=1)
     return f"; did you mean `{found[0]}`?" if found else ""
