@@ -26,7 +26,7 @@ from routeiq_appliance.config.params import DIRECT_PARAMS, GATEWAY_PARAMS
 from routeiq_appliance.egress.ssrf import SsrfRules, check_url
 from routeiq_appliance.errors import CallError, UrlRefusedError
 
-__all__ = ["FIXED", "TAKEN", "entry_of", "merged", "tidy", "url_refused", "with_variables"]
+__all__ = ["FIXED", "TAKEN", "Judge", "merged", "refused", "tidy", "url_refused", "with_variables"]
 
 _ENVIRONMENT = "os.environ/"
 TAKEN = frozenset(LitellmParams.model_fields) | DIRECT_PARAMS | GATEWAY_PARAMS | {"api_version"}
@@ -58,35 +58,49 @@ def tidy(params: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[dict[str, 
     return asked, {name: value for name, value in said.items() if name not in _NOT_ENFORCED or value}
 
 
-def entry_of(
-    name: str,
-    params: Mapping[str, Any],
-    info: Mapping[str, Any],
-    identity: str,
-    config: GatewayConfig,
-    rules: SsrfRules,
-) -> ModelEntry:
-    """Return the entry; raises `CallError` 400 naming the field, never repeating a value that may be a secret."""
-    _require_taken(params, info)
-    filled = with_variables(params, config.variables)
-    base = filled.get("api_base")
-    if isinstance(base, str):
+class Judge:
+    """Judges entries against one configuration, which does not change while the worker runs."""
+
+    def __init__(self, config: GatewayConfig, rules: SsrfRules) -> None:
+        self.config = config
+        self.rules = rules
+        self.taken = frozenset(item.id for members in deployments_of(config).values() for item in members)
+        """Ids of the configuration's own deployments."""
+
+    def entry(
+        self, name: str, params: Mapping[str, Any], info: Mapping[str, Any], identity: str
+    ) -> ModelEntry:
+        """Return the entry; raises `CallError` 400 naming the field, never repeating a value that may be a secret."""
+        _require_taken(params, info)
+        filled = with_variables(params, self.config.variables)
+        base = filled.get("api_base")
+        if isinstance(base, str):
+            try:
+                filled["api_base"] = check_url(base, self.rules).text
+            except UrlRefusedError as error:
+                raise url_refused(error) from None
         try:
-            filled["api_base"] = check_url(base, rules).text
-        except UrlRefusedError as error:
-            raise url_refused(error) from None
-    try:
-        entry = ModelEntry.model_validate(
-            {"model_name": name, "litellm_params": filled, "model_info": {**info, "id": identity}}
-        )
-    except ValidationError as error:
-        item = error.errors(include_url=False, include_input=False)[0]
-        message = item["msg"].removeprefix("Value error, ")
-        where = dotted(tuple(step for step in item["loc"] if step not in {"str", "[key]"}))
-        raise refused(where, message[:1].lower() + message[1:]) from None
-    _require_safe(entry, config)
-    _require_fitting(entry, config)
-    return entry
+            entry = ModelEntry.model_validate(
+                {"model_name": name, "litellm_params": filled, "model_info": {**info, "id": identity}}
+            )
+        except ValidationError as error:
+            item = error.errors(include_url=False, include_input=False)[0]
+            message = item["msg"].removeprefix("Value error, ")
+            where = dotted(tuple(step for step in item["loc"] if step not in {"str", "[key]"}))
+            raise refused(where, message[:1].lower() + message[1:]) from None
+        _require_safe(entry, self.config)
+        self._require_fitting(entry)
+        return entry
+
+    def _require_fitting(self, entry: ModelEntry) -> None:
+        """Check the entry as if it stood in the configuration."""
+        for path, what in cross_checks(self.config.model_copy(update={"model_list": [entry]})):
+            if path[:2] == ("model_list", 0):
+                raise refused(dotted(path[2:]), what)
+        if entry.model_name in (self.config.router.model_group_alias or {}):
+            raise refused("model_name", "is another name of a group, in `router_settings.model_group_alias`")
+        if entry.model_info.id in self.taken:
+            raise refused("model_info.id", "is the name of a deployment of config.yaml")
 
 
 def merged(config: GatewayConfig, entries: Sequence[ModelEntry]) -> GatewayConfig:
@@ -163,17 +177,3 @@ def _require_safe(entry: ModelEntry, config: GatewayConfig) -> None:
             raise refused("litellm_params.api_base", "is missing; this provider has no fixed address")
     elif upstream_of(entry) == "litellm" and not given.api_key:
         raise refused("litellm_params.api_key", "is missing; LiteLLM would send the gateway's own key there")
-
-
-def _require_fitting(entry: ModelEntry, config: GatewayConfig) -> None:
-    """Check the entry beside those of the configuration, as if it stood there."""
-    whole = merged(config, [entry])
-    place = len(config.model_list)
-    for path, what in cross_checks(whole):
-        if path[:2] == ("model_list", place):
-            raise refused(dotted(path[2:]) if path[2:] else "model_info.id", what)
-    if entry.model_name in (config.router.model_group_alias or {}):
-        raise refused("model_name", "is another name of a group, in `router_settings.model_group_alias`")
-    taken = {deployment.id for members in deployments_of(config).values() for deployment in members}
-    if entry.model_info.id in taken:
-        raise refused("model_info.id", "is the name of a deployment of config.yaml")
