@@ -18,9 +18,9 @@ from functools import partial
 import sqlalchemy as sa
 
 from routeiq_appliance.api.console import ConsoleRoutes
+from routeiq_appliance.api.dataplane import DataPlane
 from routeiq_appliance.api.health import HealthRoutes
 from routeiq_appliance.api.lazy import LazyManagement
-from routeiq_appliance.api.openai import OpenAIRoutes
 from routeiq_appliance.api.routes import routes_of
 from routeiq_appliance.api.server import ASGI, Lifespan, Server
 from routeiq_appliance.cache.opening import open_cache
@@ -158,7 +158,7 @@ def build_gateway(
         cache=cache, policy=keeper,
     )  # fmt: skip
     _watch(metrics, guard, ledger, shared, authenticator, tracer, log)
-    openai = OpenAIRoutes(
+    plane = DataPlane(
         pipeline,
         max_body=settings.max_body_bytes,
         extra_names=frozenset(config.routeiq.extra_params),
@@ -175,7 +175,7 @@ def build_gateway(
         partial(_management, engine, store, shared, executor, known, frozenset(strategies), ledger)
     )
     server = Server(
-        routes_of(openai, probes, ConsoleRoutes(settings.console_path)),
+        routes_of(plane, probes, ConsoleRoutes(settings.console_path)),
         management,
         authenticator,
         metrics,

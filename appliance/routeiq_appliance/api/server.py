@@ -59,6 +59,8 @@ class Route:
     methods: tuple[str, ...]
     access: Access
     handler: Handler
+    errors: Callable[[CallError, str], dict[str, Any]] = error_body
+    """Renders an error in the route's dialect, with the request id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,12 @@ class Server:
             return
         except CallError as error:
             self._metrics.refused(error.status, error.code or "")
-            await _render(request, error)
+            await self._render(request, error)
         except Exception:  # noqa: BLE001 - see below
             # The last net: whatever we did not foresee becomes one log line and one answer without a trace.
             _LOG.exception("unexpected error", extra={"request_id": request.id, "path": request.path[:256]})
             self._metrics.refused(500)
-            await _render(
+            await self._render(
                 request,
                 CallError(500, "internal error; the log has it under this request id", kind="server_error"),
             )
@@ -157,6 +159,22 @@ class Server:
         route = self._exact.get(path)
         return route or next((route for route in self._prefixes if path.startswith(route.path)), None)
 
+    async def _render(self, request: Request, error: CallError) -> None:
+        if request.started:
+            return  # a stream tells its own errors; here nothing can be said any more
+        headers: Headers = [*error.headers]
+        if error.retry_after is not None:
+            headers.append((b"retry-after", str(error.retry_after).encode()))
+        if error.status == 401:
+            basic = b"Basic" if request.path.startswith("/ui") else b"Bearer"
+            headers.append((b"www-authenticate", basic + b' realm="routeiq"'))
+        if error.status == 413:
+            # What is left of the body is not read.
+            headers.append((b"connection", b"close"))
+        route = self._find(request.path)
+        errors = error_body if route is None else route.errors
+        await request.reply(error.status, errors(error, request.id), headers)
+
 
 def _about_itself(request: Request) -> bool:
     """Whether a key may ask about itself, which needs no admin; management refuses it any other key."""
@@ -188,18 +206,3 @@ def _with_request_id(send: Send, request_id: str) -> Send:
         await send(message)
 
     return wrapped
-
-
-async def _render(request: Request, error: CallError) -> None:
-    if request.started:
-        return  # a stream tells its own errors; here nothing can be said any more
-    headers: Headers = [*error.headers]
-    if error.retry_after is not None:
-        headers.append((b"retry-after", str(error.retry_after).encode()))
-    if error.status == 401:
-        basic = b"Basic" if request.path.startswith("/ui") else b"Bearer"
-        headers.append((b"www-authenticate", basic + b' realm="routeiq"'))
-    if error.status == 413:
-        # What is left of the body is not read.
-        headers.append((b"connection", b"close"))
-    await request.reply(error.status, error_body(error, request.id), headers)
