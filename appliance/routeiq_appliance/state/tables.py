@@ -6,7 +6,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-__all__ = ["METADATA", "calls", "keys", "spend", "teams", "users"]
+__all__ = [
+    "METADATA",
+    "budgets",
+    "calls",
+    "keys",
+    "members",
+    "models",
+    "organizations",
+    "spend",
+    "teams",
+    "users",
+]
 
 METADATA = sa.MetaData()
 
@@ -53,8 +64,8 @@ def _json() -> sa.types.TypeEngine[Any]:
     return sa.JSON().with_variant(JSONB(), "postgresql")
 
 
-def _allowance() -> list[sa.Column[Any]]:
-    """Return the limits that keys, teams and users have alike; NULL is no limit."""
+def _limits() -> list[sa.Column[Any]]:
+    """Return the limits that all have alike; NULL is no limit."""
     return [
         sa.Column("rpm_limit", sa.BigInteger()),
         sa.Column("tpm_limit", sa.BigInteger()),
@@ -64,8 +75,17 @@ def _allowance() -> list[sa.Column[Any]]:
         sa.Column("budget_duration", sa.String(16)),
         # Periods are counted from here; set when the duration is.
         sa.Column("budget_anchor", UtcDateTime()),
-        sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
     ]
+
+
+def _allowance() -> list[sa.Column[Any]]:
+    """Return what keys, teams, users and organizations have alike: limits, and whether they are blocked."""
+    return [*_limits(), sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false())]
+
+
+def _budget() -> sa.Column[Any]:
+    # A named budget: it says what a row leaves open. No foreign key, as for teams.
+    return sa.Column("budget_id", sa.String(128), index=True)
 
 
 keys = sa.Table(
@@ -88,6 +108,16 @@ keys = sa.Table(
     sa.Column("model_limits", _json(), nullable=False, server_default="{}"),
     # Refuse, rather than go on with last known numbers, while the shared state is away.
     sa.Column("fail_closed", sa.Boolean(), nullable=False, server_default=sa.false()),
+    # Of a key without a team, or whose team has none: the team's comes first.
+    sa.Column("organization_id", sa.String(128), index=True),
+    # `pipeline.roles`: NULL is its user's role.
+    sa.Column("role", sa.String(32)),
+    # LiteLLM's word for what a key may be used for; NULL is everything that its role may.
+    sa.Column("key_type", sa.String(16)),
+    # The id of the key that made it.
+    sa.Column("created_by", sa.String(128)),
+    sa.Column("updated_at", UtcDateTime()),
+    _budget(),
     *_allowance(),
 )
 
@@ -99,6 +129,8 @@ teams = sa.Table(
     sa.Column("models", _json(), nullable=False),
     sa.Column("metadata", _json(), nullable=False),
     sa.Column("created_at", UtcDateTime(), nullable=False),
+    sa.Column("organization_id", sa.String(128), index=True),
+    _budget(),
     *_allowance(),
 )
 
@@ -109,7 +141,59 @@ users = sa.Table(
     sa.Column("alias", sa.String(256)),
     sa.Column("metadata", _json(), nullable=False),
     sa.Column("created_at", UtcDateTime(), nullable=False),
+    sa.Column("models", _json(), nullable=False, server_default="[]"),
+    sa.Column("role", sa.String(32)),
+    sa.Column("email", sa.String(320)),
+    _budget(),
     *_allowance(),
+)
+
+organizations = sa.Table(
+    "organizations",
+    METADATA,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("alias", sa.String(256), unique=True),
+    sa.Column("models", _json(), nullable=False),
+    sa.Column("metadata", _json(), nullable=False),
+    sa.Column("created_at", UtcDateTime(), nullable=False),
+    _budget(),
+    *_allowance(),
+)
+
+budgets = sa.Table(
+    "budgets",
+    METADATA,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("created_at", UtcDateTime(), nullable=False),
+    sa.Column("updated_at", UtcDateTime(), nullable=False),
+    *_limits(),
+)
+
+members = sa.Table(
+    "members",
+    METADATA,
+    # `team` or `organization`, and the id of one.
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("owner_id", sa.String(128), primary_key=True),
+    sa.Column("user_id", sa.String(128), primary_key=True, index=True),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("created_at", UtcDateTime(), nullable=False),
+    # What the member's keys of that team may use together.
+    *_limits(),
+)
+
+models = sa.Table(
+    "models",
+    METADATA,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("model_name", sa.String(128), nullable=False),
+    # `litellm_params` as JSON, encrypted under `ROUTEIQ_STORE_KEY` (`state.vault`).
+    sa.Column("params", sa.LargeBinary(), nullable=False),
+    sa.Column("model_info", _json(), nullable=False, server_default="{}"),
+    sa.Column("created_at", UtcDateTime(), nullable=False),
+    # The id of the key that made it.
+    sa.Column("created_by", sa.String(128)),
+    sa.Column("updated_at", UtcDateTime(), nullable=False),
 )
 
 spend = sa.Table(
@@ -131,6 +215,7 @@ calls = sa.Table(
     sa.Column("key_id", sa.String(32), nullable=False, index=True),
     sa.Column("team_id", sa.String(128), index=True),
     sa.Column("user_id", sa.String(128), index=True),
+    sa.Column("organization_id", sa.String(128), index=True),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("asked", sa.String(128), nullable=False),
     sa.Column("group", sa.String(128)),
