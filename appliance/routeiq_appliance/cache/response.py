@@ -18,7 +18,7 @@ from routeiq_appliance.cache.entry import Entry, pack, unpack
 from routeiq_appliance.cache.key import Keys, is_cold
 from routeiq_appliance.cache.memory import MemoryLevel
 from routeiq_appliance.cache.redis import RedisLevel
-from routeiq_appliance.cache.rules import KINDS, When
+from routeiq_appliance.cache.rules import KINDS, MAX_REQUEST_BYTES, When
 from routeiq_appliance.cache.wish import CacheWish
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.types import Call, Deployment, Principal, Tally
@@ -125,7 +125,7 @@ class ResponseCache:
         self, call: Call, principal: Principal, name: str, members: Sequence[Deployment], wish: CacheWish
     ) -> bytes | None:
         kind = KINDS.get(call.kind)
-        if kind is None:
+        if kind is None or call.request_bytes > MAX_REQUEST_BYTES:
             return None
         group = self._keys.group(name, members)
         if kind.drawn and not (self._all or wish.use_cache or is_cold(call, group)):

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["KINDS", "CachedKind", "Scope", "When", "finished_choices", "is_whole_stream"]
+__all__ = ["KINDS", "MAX_REQUEST_BYTES", "CachedKind", "Scope", "When", "finished_choices", "is_whole_stream"]
 
 Scope = Literal["key", "team", "global"]
 When = Literal["all", "temperature-zero"]
 
+MAX_REQUEST_BYTES = 4 << 20
+"""A larger request is not looked for: hashing it would take the event loop more than a few milliseconds."""
 _FINISHED = frozenset({"stop", "length", "tool_calls", "function_call"})
 """What else ends an answer (a filter, an abort, an error) may not be so the next time."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from routeiq_appliance.config.deployments import deployments_of
 from routeiq_appliance.config.document import dotted
+from routeiq_appliance.config.explained import explanation
 from routeiq_appliance.config.model_list import PRICES, ModelEntry
 from routeiq_appliance.config.models import IGNORED_SECTIONS, GatewayConfig
 from routeiq_appliance.config.params import DIRECT_PROVIDERS, is_for_the_proxy, not_direct
@@ -12,15 +13,7 @@ from routeiq_appliance.config.sections import BALANCING, Reliability
 
 __all__ = ["ignored", "instead", "notes"]
 
-_INSTEAD = {
-    "general_settings.master_key": "LITELLM_MASTER_KEY in the environment is used",
-    "general_settings.database_url": "DATABASE_URL in the environment is used",
-    "router_settings.redis_url": "REDIS_URL in the environment is used",
-    "router_settings.redis_host": "REDIS_URL in the environment is used",
-    "router_settings.redis_password": "REDIS_URL in the environment is used",
-    "router_settings.redis_port": "REDIS_URL in the environment is used",
-    "litellm_settings.cache_params": "REDIS_URL in the environment is used for shared state",
-}
+_UNKNOWN = "is no setting that this release knows"
 
 
 def ignored(config: GatewayConfig) -> list[str]:
@@ -28,9 +21,9 @@ def ignored(config: GatewayConfig) -> list[str]:
     return list(dict.fromkeys(_ignored(config)))
 
 
-def instead(name: str) -> str | None:
-    """Return what holds in place of an ignored name, where there is something."""
-    return _INSTEAD.get(name)
+def instead(name: str) -> str:
+    """Return why an ignored name is not acted on, or what to use instead."""
+    return explanation(name) or _UNKNOWN
 
 
 def _ignored(config: GatewayConfig) -> Iterator[str]:

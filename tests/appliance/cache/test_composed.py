@@ -409,3 +409,9 @@ async def test_hits_and_misses_are_counted_by_model_and_team(run_gateway: Gatewa
         assert found[hits] == 2
         assert found["gateway_cache_entries[]"] == 1
         assert found["gateway_cache_bytes[]"] == running.gateway.pipeline.cache.memory.bytes > 0
+
+
+async def test_a_request_that_is_too_large_to_be_hashed_is_not_looked_for(run_gateway: Gateways) -> None:
+    async for running in run_gateway(_config(), **_ON):
+        message = {"role": "user", "content": "x" * (4 << 20)}
+        assert await _twice(running, messages=[message]) == ["bypass", "bypass"]

@@ -110,8 +110,10 @@ async def test_another_worker_has_what_one_has_stored(server: RedisServer) -> No
         assert 0 < int(server.cli("PTTL", names[0])) <= 60_000
         found = await look(two)
         assert (found.level, found.entry and found.entry.body()) == ("redis", _BODY)
-        assert found.record() == {
-            "level": "redis", "age": found.record()["age"], "prompt_tokens": 7, "completion_tokens": 2,
+        record = found.record()
+        assert record is not None
+        assert record == {
+            "level": "redis", "age": record["age"], "prompt_tokens": 7, "completion_tokens": 2,
         }  # fmt: skip
         # It has it by itself from now on, for as long as it holds.
         assert (await look(two)).level == "memory"
