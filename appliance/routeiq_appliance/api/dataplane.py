@@ -53,7 +53,7 @@ class DataPlane:
         await self.exchange(request, principal, self.call(kind, request, parse_json(raw), len(raw)), framing)
 
     def call(self, kind: Kind, request: Request, body: Any, size: int, file: Upload | None = None) -> Call:
-        """Return the call that a body asks for; raises `CallError` 400. `size`: bytes that tokens are estimated from."""
+        """Return the call that a body asks for; raises `CallError` 400. `size`: bytes to estimate tokens from."""
         model, params, extra = check_fields(kind, body, extra_names=self._extra_names, limits=self._limits)
         options = params.get("stream_options") or {}
         return Call(

@@ -1,7 +1,7 @@
 """How each dialect writes a stream and an error. Pure.
 
-Shapes: OpenAI API reference (chat's `data:` lines and `[DONE]`, responses' named events), Anthropic API reference (named
-events, errors by type); event streams: WHATWG HTML, 9.2.
+Shapes: OpenAI API reference (chat's `data:` lines and `[DONE]`, responses' named events), Anthropic API reference
+(named events, errors by type); event streams: WHATWG HTML, 9.2.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ ErrorBody = Callable[[CallError, str], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """`frame` writes an event; `done` follows the last one; `error` is a body, `failure` an event of a broken stream."""
+    """`frame` writes an event, `done` follows the last one; `error` is a body, `failure` ends a broken stream."""
 
     frame: Callable[[dict[str, Any]], bytes]
     done: bytes

@@ -62,7 +62,7 @@ class Request:
         return {name.decode(): headers[name].decode("latin-1") for name in _TRACE_HEADERS if name in headers}
 
     def credential(self, *, basic: bool = False) -> str | None:
-        """Return the key that the request presents: `x-api-key`, a bearer token, or (for a browser) Basic's password."""
+        """Return the key that is presented: `x-api-key`, a bearer token, or (for a browser) Basic's password."""
         given = self.header(b"x-api-key")  # Anthropic's clients
         if given:
             return given
