@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,26 +25,23 @@ from routeiq_appliance.api.lazy import LazyManagement
 from routeiq_appliance.api.routes import routes_of
 from routeiq_appliance.api.server import ASGI, Lifespan, Server
 from routeiq_appliance.cache.opening import open_cache
-from routeiq_appliance.config.deployments import deployments_of, needs_litellm, unpriced
+from routeiq_appliance.config.deployments import needs_litellm, unpriced
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.config.policy import CallPolicy, call_policy
 from routeiq_appliance.egress.guard import Guard
 from routeiq_appliance.errors import StateError
 from routeiq_appliance.lifetime import Lifetime
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
-from routeiq_appliance.pipeline.admit import Estimator, Room
+from routeiq_appliance.pipeline.admit import Room
 from routeiq_appliance.pipeline.attempt import Watchers
 from routeiq_appliance.pipeline.authenticate import Authenticator
-from routeiq_appliance.pipeline.call import Caller
-from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.run import Pipeline
 from routeiq_appliance.pipeline.types import Deployment
 from routeiq_appliance.policy.opening import open_policy
 from routeiq_appliance.routing.balance import make_balancer
 from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.breaker import Health, State
-from routeiq_appliance.routing.load import candidates_of, load_strategies, strategy_names
-from routeiq_appliance.routing.precedence import Strategies
+from routeiq_appliance.routing.load import load_strategies, strategy_names
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.ledger import Ledger
@@ -53,6 +51,9 @@ from routeiq_appliance.state.shared.memory import MemoryState
 from routeiq_appliance.state.spend import load_spend, spend_logs
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
+from routeiq_appliance.stored.live import LiveModels
+from routeiq_appliance.stored.opening import Stored, open_stored
+from routeiq_appliance.stored.table import LiveNames, TableMaker, Tables
 from routeiq_appliance.telemetry.logs import CallLog
 from routeiq_appliance.telemetry.metrics import BreakerState, Metrics, serve_metrics
 from routeiq_appliance.telemetry.target import read_target
@@ -95,11 +96,15 @@ def build_gateway(
 ) -> Gateway:
     """Compose a worker; raises `RouteIQError` for whatever keeps it from serving."""
     engine, pepper = open_state(settings)
-    groups = deployments_of(config)
+    stored = open_stored(settings, config, guard.given.rules, engine)
+    groups = stored.models.groups
     policy = call_policy(config)
     board, metrics = Board(), Metrics(workers=workers)
     make_upstream = make_upstream or partial(
-        open_upstreams, limits, litellm=needs_litellm(config), translate=config.routeiq.translate
+        open_upstreams,
+        limits,
+        litellm=needs_litellm(stored.models.config),
+        translate=config.routeiq.translate,
     )
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="start") as starter:
         loading = starter.submit(load_strategies, settings, config, groups, board)
@@ -119,30 +124,26 @@ def build_gateway(
         shared=shared,
         team_parallel=config.routeiq.limits.team_max_parallel_requests,
     )
-    candidates = candidates_of(config, groups)
-    configured, environment = strategy_names(settings, config)
-    route = Route(
-        groups,
-        candidates,
-        Strategies(strategies, config=configured, environment=environment),
-        make_balancer(policy.balancing, board=board),
-        aliases=policy.aliases,
-        tags=policy.tag_filtering,
-    )
     total = config.routeiq.deadlines.total
     cache = open_cache(settings, config.routeiq.cache, pepper, metrics)
     keeper = open_policy(settings, config.routeiq.policy, groups, policy.aliases, limits, metrics)
+    maker = TableMaker(
+        policy=policy,
+        strategies=strategies,
+        strategy_names=strategy_names(settings, config),
+        balancer=make_balancer(policy.balancing, board=board),
+        upstream=upstream,
+        watchers=Watchers(health, board, shared),
+        total_seconds=total,
+        lease_seconds=total + _LEASE_GRACE_SECONDS,
+    )
+    table = maker.make(stored.models.config, groups)
     pipeline = Pipeline(
-        route,
-        Caller(upstream, route, policy, Watchers(health, board, shared), total_seconds=total),
+        table.route,
+        table.caller,
         shared,
         ledger,
-        Estimator(
-            groups,
-            candidates,
-            output_tokens=config.routeiq.limits.estimate_output_tokens,
-            lease_seconds=total + _LEASE_GRACE_SECONDS,
-        ),
+        table.estimator,
         metrics,
         tracer,
         log,
@@ -151,11 +152,16 @@ def build_gateway(
         cache=cache,
         policy=keeper.gate if keeper is not None else None,
     )
+    tables = Tables(maker, pipeline, table)
+    live = LiveModels(
+        stored.models, stored.read, stored.store.generation, executor, shared,
+        install=lambda models: tables.install(models.config, models.groups),
+    )  # fmt: skip
     port = partial(serve_metrics, metrics, settings.metrics_host, settings.metrics_port)
     lifetime = Lifetime(
         upstream, shared, ledger, engine, metrics, tracer, executor,
         serve_metrics=port if workers == 1 and settings.metrics_port else None, egress=config.routeiq.egress,
-        cache=cache, policy=keeper,
+        cache=cache, policy=keeper, models=live,
     )  # fmt: skip
     _watch(metrics, guard, ledger, shared, authenticator, tracer, log)
     plane = DataPlane(
@@ -170,10 +176,11 @@ def build_gateway(
         degraded=lambda: {"redis": shared.degraded, "postgresql": authenticator.away,
                           "policy": keeper is not None and keeper.degraded},
     )  # fmt: skip
-    known = frozenset(groups) | frozenset(policy.aliases)
+    known = LiveNames(lambda: pipeline.route)
     management = LazyManagement(
-        partial(_management, engine, store, shared, executor, known, frozenset(strategies), ledger)
-    )
+        partial(_management, engine, store, shared, executor, known, frozenset(strategies), ledger,
+                (settings, engine, shared, upstream, stored, live))
+    )  # fmt: skip
     server = Server(
         routes_of(plane, probes, ConsoleRoutes(settings.console_path)),
         management,
@@ -182,9 +189,9 @@ def build_gateway(
         Lifespan(lifetime.start, lifetime.stop),
         management_body=limits.management_body_bytes,
     )
-    _LOG.info("routing", extra={"strategy": route.strategies.default, "candidates": candidates,
+    _LOG.info("routing", extra={"strategy": table.route.strategies.default, "candidates": table.route.candidates,
                                 "balancing": policy.balancing, "model_map": config.routeiq.auto.model_map})  # fmt: skip
-    for name in unpriced(config):
+    for name in unpriced(stored.models.config):
         _LOG.warning("deployment is unpriced: budgets do not see its calls", extra={"deployment": name})
     return Gateway(server, pipeline, metrics)
 
@@ -260,12 +267,14 @@ def _management(
     keys: KeyStore,
     shared: SharedState,
     executor: ThreadPoolExecutor,
-    groups: frozenset[str],
+    groups: AbstractSet[str],
     strategies: frozenset[str],
     ledger: Ledger,
+    live: tuple[Settings, sa.Engine, SharedState, Upstream, Stored, LiveModels],
 ) -> ASGI:
     # FastAPI takes 0.2 s that the data plane need not wait for.
     from routeiq_appliance.api.management import build_management  # noqa: PLC0415
+    from routeiq_appliance.api.management.live import live_routes  # noqa: PLC0415
     from routeiq_appliance.api.server import current_principal, current_request_id  # noqa: PLC0415
 
     return build_management(
@@ -281,6 +290,7 @@ def _management(
         flush=lambda seconds: ledger.flush(seconds=seconds),
         principal=current_principal,
         strategies=strategies,
+        more=live_routes(*live),
     )
 
 

@@ -12,6 +12,7 @@ from routeiq_appliance.cache.response import ResponseCache
 from routeiq_appliance.policy.keeper import PolicyKeeper
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import SharedState
+from routeiq_appliance.stored.live import LiveModels
 from routeiq_appliance.telemetry.metrics import Metrics
 from routeiq_appliance.telemetry.tracing import Tracer
 from routeiq_appliance.upstreams.interface import Upstream
@@ -39,6 +40,7 @@ class Lifetime:
         egress: str,
         cache: ResponseCache | None = None,
         policy: PolicyKeeper | None = None,
+        models: LiveModels | None = None,
     ) -> None:
         self.ready = False
         self._upstream = upstream
@@ -52,6 +54,7 @@ class Lifetime:
         self._egress = egress
         self._cache = cache
         self._policy = policy
+        self._models = models
         self._stop_metrics: Callable[[], None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -64,6 +67,8 @@ class Lifetime:
             await self._cache.start()
         if self._policy is not None:
             await self._policy.start()
+        if self._models is not None:
+            await self._models.start()
         self._ledger.start()
         self._ticking = asyncio.create_task(self._tick())
         self.ready = True
@@ -81,6 +86,8 @@ class Lifetime:
             await self._cache.close()
         if self._policy is not None:
             await self._policy.close()
+        if self._models is not None:
+            await self._models.close()
         await self._shared.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, lambda: self._ledger.close(seconds=_CLOSE_SECONDS))

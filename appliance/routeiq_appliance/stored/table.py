@@ -1,10 +1,11 @@
 """Makes what calls are answered from: groups with their deployments, and all that is derived from them.
 
 The start and every later change make it with the same code. A table is made beside the one in use and put in its place
-at once (`swap`); calls under way end on the one that they began with.
+at once (`Tables`); calls under way end on the one that they began with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from routeiq_appliance.config.deployments import deployments_of
@@ -22,7 +23,7 @@ from routeiq_appliance.routing.load import candidates_of, for_groups
 from routeiq_appliance.routing.precedence import Strategies
 from routeiq_appliance.upstreams.interface import Upstream
 
-__all__ = ["Groups", "Table", "TableMaker", "groups_of", "swap"]
+__all__ = ["Groups", "LiveNames", "Table", "TableMaker", "Tables", "groups_of"]
 
 Groups = Mapping[str, Sequence[Deployment]]
 
@@ -93,10 +94,40 @@ def groups_of(config: GatewayConfig, given: frozenset[str], before: Mapping[str,
     return {group: [settled(item) for item in members] for group, members in deployments_of(config).items()}
 
 
-def swap(pipeline: Pipeline, watchers: Watchers, old: Table, new: Table) -> None:
-    """Put `new` in the place of `old`, for calls that begin from now. On the event loop's thread."""
-    before, after = old.deployments, new.deployments
-    watchers.health.keep(
-        after, changed=[name for name, item in after.items() if before.get(name) is not item]
-    )
-    pipeline.replace(new.route, new.caller, new.estimator)
+class Tables:
+    """Puts one table in the place of another. On the event loop's thread."""
+
+    def __init__(self, maker: TableMaker, pipeline: Pipeline, first: Table) -> None:
+        self._maker = maker
+        self._pipeline = pipeline
+        self._now = first
+
+    def install(self, config: GatewayConfig, groups: Groups) -> None:
+        """Answer calls that begin from now from `groups`."""
+        table = self._maker.make(config, groups)
+        before, after = self._now.deployments, table.deployments
+        changed = [name for name, item in after.items() if before.get(name) is not item]
+        self._maker.watchers.health.keep(after, changed=changed)
+        self._pipeline.replace(table.route, table.caller, table.estimator)
+        self._now = table
+
+
+class LiveNames(AbstractSet[str]):
+    """The names that callers may ask for, as of now: groups, and other names of groups."""
+
+    def __init__(self, route: Callable[[], Route]) -> None:
+        self._route = route
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a name."""
+        route = self._route()
+        return name in route.groups or name in route.aliases
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over them."""
+        route = self._route()
+        return iter(dict.fromkeys((*route.groups, *route.aliases)))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(1 for _ in self)
