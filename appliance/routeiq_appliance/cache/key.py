@@ -59,6 +59,8 @@ class Keys:
 
     def key(self, call: Call, principal: Principal, name: str, group: Group, namespace: str) -> bytes | None:
         """Return 32 bytes; None for a call that cannot be told exactly."""
+        if call.file is not None:
+            return None
         told = (
             _VERSION,
             *_holder(self._scope, principal),

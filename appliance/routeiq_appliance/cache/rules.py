@@ -16,6 +16,7 @@ MAX_REQUEST_BYTES = 4 << 20
 """A larger request is not looked for: hashing it would take the event loop more than a few milliseconds."""
 _FINISHED = frozenset({"stop", "length", "tool_calls", "function_call"})
 """What else ends an answer (a filter, an abort, an error) may not be so the next time."""
+_STOPPED = frozenset({"end_turn", "max_tokens", "stop_sequence", "tool_use"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,44 @@ def _ends(choice: Mapping[str, Any]) -> bool:
     return isinstance(reason, str) and reason in _FINISHED
 
 
+def _whole_message(body: Mapping[str, Any]) -> bool:
+    """Anthropic's: ended by the model, a bound of the caller's or a tool call."""
+    return not body.get("error") and isinstance(body.get("content"), list) and _stops(body)
+
+
+def _whole_message_stream(events: Iterable[Mapping[str, Any]]) -> bool:
+    kinds: list[Any] = []
+    stopped = False
+    for event in events:
+        kinds.append(event.get("type"))
+        delta = event.get("delta")
+        if kinds[-1] == "message_delta" and isinstance(delta, dict) and delta.get("stop_reason"):
+            stopped = _stops(delta)
+    return stopped and kinds[0] == "message_start" and kinds[-1] == "message_stop" and "error" not in kinds
+
+
+def _whole_response(body: Mapping[str, Any]) -> bool:
+    return (
+        body.get("status") == "completed" and not body.get("error") and isinstance(body.get("output"), list)
+    )
+
+
+def _whole_response_stream(events: Iterable[Mapping[str, Any]]) -> bool:
+    last: Mapping[str, Any] = {}
+    for last in events:
+        if last.get("type") == "error":
+            return False
+    response = last.get("response")
+    return (
+        last.get("type") == "response.completed" and isinstance(response, dict) and _whole_response(response)
+    )
+
+
+def _stops(told: Mapping[str, Any]) -> bool:
+    reason = told.get("stop_reason")
+    return isinstance(reason, str) and reason in _STOPPED
+
+
 def _vectors(body: Mapping[str, Any]) -> bool:
     data = body.get("data")
     return (
@@ -85,6 +124,8 @@ _WRITTEN = CachedKind(finished_choices, is_whole_stream, drawn=True)
 KINDS: Mapping[str, CachedKind] = {
     "chat": _WRITTEN,
     "text": _WRITTEN,
+    "messages": CachedKind(_whole_message, _whole_message_stream, drawn=True),
+    "responses": CachedKind(_whole_response, _whole_response_stream, drawn=True),
     "embedding": CachedKind(_vectors, _never, drawn=False),
 }
 """The kinds of `pipeline.types.Kind` that are cached."""

@@ -415,3 +415,30 @@ async def test_a_request_that_is_too_large_to_be_hashed_is_not_looked_for(run_ga
     async for running in run_gateway(_config(), **_ON):
         message = {"role": "user", "content": "x" * (4 << 20)}
         assert await _twice(running, messages=[message]) == ["bypass", "bypass"]
+
+
+async def _message_events(upstream: Any, deployment: Any, call: Any, headers: Any = None) -> Any:
+    upstream._ask(deployment, call)
+    message = {"type": "message", "content": [], "stop_reason": None, "usage": {"input_tokens": 3}}
+    yield {"type": "message_start", "message": message}
+    yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "one"}}
+    yield {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}
+    yield {"type": "message_stop"}
+
+
+async def test_a_messages_stream_is_replayed_in_its_dialect(run_gateway: Gateways) -> None:  # C1
+    async for running in run_gateway(_config(), **_ON):
+        running.upstream.stream = partial(_message_events, running.upstream)
+        body = {
+            "model": "small", "messages": [{"role": "user", "content": "x"}], "max_tokens": 5, "temperature": 0,
+            "stream": True, "cache": {"ttl": 60},
+        }  # fmt: skip
+        answers = [
+            await running.client.post("/v1/messages", json=body, headers=running.auth) for _ in range(2)
+        ]
+        assert [_told(a) for a in answers] == ["miss", "hit"], answers[0].text
+        assert answers[0].text == answers[1].text
+        assert answers[1].text.count("event: message_stop") == 1
+        cached = (await _rows(running))[1]["decision"]["cached"]
+        assert (cached["prompt_tokens"], cached["completion_tokens"]) == (3, 2)
+        assert "cache" not in running.upstream.calls[0].params

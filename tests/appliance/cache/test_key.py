@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from routeiq_appliance.cache.key import Keys, is_cold
 from routeiq_appliance.cache.rules import Scope
-from routeiq_appliance.pipeline.types import Call, Deployment, Principal, Wishes
+from routeiq_appliance.pipeline.types import Call, Deployment, Principal, Upload, Wishes
 
 SECRET = b"s" * 32
 
@@ -98,7 +98,10 @@ def test_the_order_of_a_schemas_properties_is_told_apart() -> None:
     one, two = [
         call(
             params={
-                "response_format": {"type": "json_schema", "schema": {"properties": dict.fromkeys(names, True)}}
+                "response_format": {
+                    "type": "json_schema",
+                    "schema": {"properties": dict.fromkeys(names, True)},
+                }
             }
         )
         for names in ("ab", "ba")
@@ -200,6 +203,12 @@ def test_text_that_is_no_unicode_is_not_cached() -> None:
     keys = Keys(SECRET, "key")
     group = keys.group("small", MEMBERS)
     assert keys.key(call(params={"user": "\ud800"}), ANN, "small", group, "") is None
+
+
+def test_a_call_with_a_file_is_not_cached() -> None:
+    keys = Keys(SECRET, "key")
+    made = call(file=Upload("a.wav", "audio/wav", b"x"))
+    assert keys.key(made, ANN, "small", keys.group("small", MEMBERS), "") is None
 
 
 @pytest.mark.parametrize(

@@ -74,4 +74,66 @@ def test_vectors_are_whole_when_each_is_there(body: dict[str, Any], whole: bool)
 
 
 def test_a_kind_is_cached_only_when_the_table_names_it() -> None:
-    assert set(KINDS) == {"chat", "text", "embedding"}
+    assert set(KINDS) == {"chat", "text", "messages", "responses", "embedding"}
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        ({"type": "message", "content": [], "stop_reason": "end_turn"}, True),
+        ({"type": "message", "content": [{"type": "text"}], "stop_reason": "tool_use"}, True),
+        ({"type": "message", "content": [], "stop_reason": "refusal"}, False),
+        ({"type": "message", "content": [], "stop_reason": "pause_turn"}, False),
+        ({"type": "message", "content": [], "stop_reason": None}, False),
+        ({"type": "message", "content": [], "stop_reason": ["end_turn"]}, False),
+        ({"type": "error", "error": {"message": "late"}}, False),
+        ({"stop_reason": "end_turn"}, False),
+    ],
+)
+def test_a_message_is_whole_when_it_stopped_as_it_should(body: dict[str, Any], whole: bool) -> None:
+    assert KINDS["messages"].is_whole(body) is whole
+
+
+_START = {"type": "message_start", "message": {"stop_reason": None}}
+_END = {"type": "message_stop"}
+
+
+def _delta(reason: Any) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": reason}}
+
+
+@pytest.mark.parametrize(
+    ("events", "whole"),
+    [
+        ([_START, _delta("end_turn"), _END], True),
+        ([_START, _delta("end_turn")], False),
+        ([_delta("end_turn"), _END], False),
+        ([_START, _END], False),
+        ([_START, _delta(None), _END], False),
+        ([_START, _delta("refusal"), _END], False),
+        ([_START, _delta("end_turn"), {"type": "error"}, _END], False),
+        ([], False),
+    ],
+)
+def test_a_messages_stream_is_whole_from_start_to_stop(events: list[dict[str, Any]], whole: bool) -> None:
+    assert KINDS["messages"].is_whole_stream(events) is whole
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        ({"status": "completed", "output": [], "error": None}, True),
+        ({"status": "incomplete", "output": []}, False),
+        ({"status": "failed", "output": [], "error": {}}, False),
+        ({"status": "completed", "output": [], "error": {"code": "x"}}, False),
+        ({"status": "completed"}, False),
+    ],
+)
+def test_a_response_is_whole_when_it_is_completed(body: dict[str, Any], whole: bool) -> None:
+    kind = KINDS["responses"]
+    assert kind.is_whole(body) is whole
+    created = {"type": "response.created", "response": {"status": "in_progress"}}
+    assert kind.is_whole_stream([created, {"type": "response.completed", "response": body}]) is whole
+    assert not kind.is_whole_stream([{"type": "response.completed", "response": body}, created])
+    assert not kind.is_whole_stream([{"type": "error"}, {"type": "response.completed", "response": body}])
+    assert not kind.is_whole_stream([])
