@@ -43,6 +43,7 @@ def _ignored(config: GatewayConfig) -> Iterator[str]:
         value = getattr(config, section)
         names = value if isinstance(value, dict) else getattr(value, "model_extra", None)
         yield from (dotted((section, name)) for name in names or {})
+    yield from config.others
 
 
 def _of_entry(config: GatewayConfig, entry: ModelEntry) -> Iterator[str]:

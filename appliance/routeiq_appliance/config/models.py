@@ -7,8 +7,9 @@ file, and listed by `config.ignored`: nothing is silently taken for done.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
+from routeiq_appliance.config.explained import SECTIONS
 from routeiq_appliance.config.model_list import LitellmParams, ModelEntry, ModelInfo
 from routeiq_appliance.config.routeiq_section import AutoSection, Deadlines, LimitsSection, RouteIQSection
 from routeiq_appliance.config.sections import GeneralSettings, LitellmSettings, RouterSettings
@@ -55,6 +56,23 @@ class GatewayConfig(Strict):
     routeiq: Annotated[RouteIQSection, Field(description="What only this gateway knows")] = RouteIQSection()
 
     _variables: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _others: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_litellm(cls, values: Any, handler: ModelWrapValidatorHandler["GatewayConfig"]) -> "GatewayConfig":
+        """Accept LiteLLM's further sections, so that a site can bring its file."""
+        if not isinstance(values, dict):
+            return handler(values)
+        others = [name for name in values if name in SECTIONS and name not in cls.model_fields]
+        made = handler({name: value for name, value in values.items() if name not in others})
+        made._others = tuple(others)  # noqa: SLF001 - of this class
+        return made
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """LiteLLM's sections that were given and of which nothing is acted on, beside `IGNORED_SECTIONS`."""
+        return self._others
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -36,14 +36,17 @@ def schema_models() -> dict[str, list[str]]:
     assert found.origin is not None
     text = (Path(found.origin).parent / "proxy/schema.prisma").read_text()
     return {
-        name: body.splitlines() for name, body in re.findall(r"^model (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+        name: body.splitlines()
+        for name, body in re.findall(r"^model (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL)
     }
 
 
 def create_tables() -> str:
     """Return the statements that make every table of LiteLLM's."""
     models = schema_models()
-    return "\n".join(f"CREATE TABLE \"{name}\" (\n  {', '.join(_columns(body, models))});" for name, body in models.items())
+    return "\n".join(
+        f'CREATE TABLE "{name}" (\n  {", ".join(_columns(body, models))});' for name, body in models.items()
+    )
 
 
 def _columns(body: list[str], models: dict[str, list[str]]) -> Iterator[str]:
@@ -88,9 +91,9 @@ def _type(kind: str, rest: str, default: str) -> str:
         return "SERIAL"
     native = _NATIVE.search(rest)
     if native:
-        return {"VarChar": "VARCHAR", "Timestamptz": "TIMESTAMPTZ", "Text": "TEXT"}.get(native[1], native[1]) + (
-            native[2] or ""
-        )
+        return {"VarChar": "VARCHAR", "Timestamptz": "TIMESTAMPTZ", "Text": "TEXT"}.get(
+            native[1], native[1]
+        ) + (native[2] or "")
     return _TYPES.get(kind, "TEXT")
 
 

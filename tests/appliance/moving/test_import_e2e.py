@@ -53,8 +53,12 @@ def fill(connection: psycopg.Connection[Any]) -> None:
            budget_reset_at="2026-12-01 00:00:00", **by)  # fmt: skip
     insert("LiteLLM_TeamTable", team_id="t1", team_alias="research", models=["small"], spend=1.25, max_budget=100,
            metadata={"note": AWKWARD}, members_with_roles={"a": 1}, tpm_limit=1000)  # fmt: skip
-    insert("LiteLLM_TeamTable", team_id="t2", team_alias="watched", models=[], metadata={"guardrails": ["pii"]})
-    insert("LiteLLM_UserTable", user_id="u1", user_alias="ann", models=[], spend=0.1, user_role="internal_user")
+    insert(
+        "LiteLLM_TeamTable", team_id="t2", team_alias="watched", models=[], metadata={"guardrails": ["pii"]}
+    )
+    insert(
+        "LiteLLM_UserTable", user_id="u1", user_alias="ann", models=[], spend=0.1, user_role="internal_user"
+    )
     insert("LiteLLM_VerificationToken", token=hashlib.sha256(SECRET.encode()).hexdigest(), key_name="sk-...1234",
            key_alias="ann's key", spend=0.123456789012, models=["small", "large"], team_id="t1", user_id="u1",
            max_budget=10, budget_duration="30d", budget_reset_at="2026-12-01 00:00:00", rpm_limit=60,
@@ -63,14 +67,22 @@ def fill(connection: psycopg.Connection[Any]) -> None:
     insert("LiteLLM_VerificationToken", token="c" * 64, key_name="sk-...cccc", models=[], team_id="t2")
     insert("LiteLLM_VerificationToken", token="d" * 64, key_alias="blocked", models=[], blocked=True,
            expires="2027-01-01 00:00:00.5")  # fmt: skip
-    insert("LiteLLM_VerificationToken", token="e" * 64, key_name="sk-...eeee", models=[], allowed_routes=["/key/info"])
+    insert(
+        "LiteLLM_VerificationToken",
+        token="e" * 64,
+        key_name="sk-...eeee",
+        models=[],
+        allowed_routes=["/key/info"],
+    )
     insert("LiteLLM_VerificationToken", token="f" * 64, models=[], team_id="litellm-dashboard")
     for number in range(3):
         insert("LiteLLM_SpendLogs", request_id=f"r{number}", call_type="chat", startTime="2026-11-01", spend=0.1,
                endTime="2026-11-01", messages={"text": AWKWARD})  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["copy", "gzip", "inserts", "column-inserts", "many rows an insert", "clean"])
+@pytest.fixture(
+    scope="module", params=["copy", "gzip", "inserts", "column-inserts", "many rows an insert", "clean"]
+)
 def dump(request: pytest.FixtureRequest, site: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = {
         "inserts": ["--inserts"],
@@ -165,9 +177,13 @@ async def test_an_imported_key_opens_the_gateway_with_its_old_secret(
         answer = await gateway.client.post("/v1/chat/completions", json=call, **with_key)
         assert answer.status_code == 200, answer.text
         # Its team may use `small` alone.
-        refused = await gateway.client.post("/v1/chat/completions", json={**call, "model": "large"}, **with_key)
+        refused = await gateway.client.post(
+            "/v1/chat/completions", json={**call, "model": "large"}, **with_key
+        )
         assert refused.status_code == 403
-        info = (await gateway.client.get("/key/info", params={"key": SECRET}, headers=gateway.auth)).json()["info"]
+        info = (await gateway.client.get("/key/info", params={"key": SECRET}, headers=gateway.auth)).json()[
+            "info"
+        ]
         assert (info["spend"], info["max_budget"]) == (0.123456789012, 10)
         assert info["budget_reset_at"] == "2026-12-01T00:00:00Z"
         blocked = await gateway.client.post(
