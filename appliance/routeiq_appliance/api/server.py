@@ -16,6 +16,7 @@ from typing import Any
 from routeiq_appliance.api.http import CallerLeftError, Headers, Receive, Request, Scope, Send, error_body
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.authenticate import Authenticator
+from routeiq_appliance.pipeline.roles import admin_only, may_call, may_manage
 from routeiq_appliance.pipeline.types import Principal
 from routeiq_appliance.telemetry.metrics import Metrics
 
@@ -48,7 +49,7 @@ class Access(Enum):
     OPEN = "anyone"
     KEY = "any valid key"
     BROWSER = "any valid key, also as the password of HTTP Basic"
-    ADMIN = "the master key"
+    ADMIN = "an admin's key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Lifespan:
 
 
 class Server:
-    """Routes that are not in `routes` go to `management`, for admins."""
+    """Routes that are not in `routes` go to `management`, for whom `pipeline.roles` lets in."""
 
     def __init__(
         self,
@@ -144,11 +145,16 @@ class Server:
         ) or await self._authenticator.authenticate(key)
         if route is not None:
             _check_method(route, request.method)
+            if route.access is Access.ADMIN and not principal.is_admin:
+                raise admin_only()
+            if not principal.calls and not may_call(principal, request.method):
+                raise CallError(
+                    403, "the API key may not call models", kind="permission_error", code="key_type_refused"
+                )
             await route.handler(request, principal)
             return
-        if not principal.is_admin and not _about_itself(request):
-            # The same answer for what exists and what does not.
-            raise CallError(403, "this path needs the master key", kind="permission_error", code="admin_only")
+        if not may_manage(principal, request.method, request.path):
+            raise admin_only()
         _CURRENT.set((request.id, principal))
         body = await request.body(self._management_body)
         await self._management(
@@ -174,11 +180,6 @@ class Server:
         route = self._find(request.path)
         errors = error_body if route is None else route.errors
         await request.reply(error.status, errors(error, request.id), headers)
-
-
-def _about_itself(request: Request) -> bool:
-    """Whether a key may ask about itself, which needs no admin; management refuses it any other key."""
-    return request.path == "/key/info" and request.method == "GET"
 
 
 def _check_method(route: Route, method: str) -> None:

@@ -56,18 +56,28 @@ class ModelAllowance:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls. `models` empty means every group; `scopes` are the key's, its team's and its user's."""
+    """Who calls. `models` empty means every group; `scopes` are the key's and those of all it belongs to."""
 
     key_id: str
     is_admin: bool = False
+    """Whether every management path is open: the master key, and keys with that role."""
     models: frozenset[str] = frozenset()
     team_models: frozenset[str] = frozenset()
+    """What all that the key belongs to allow together; empty: no restriction."""
     team_id: str | None = None
     user_id: str | None = None
     scopes: tuple[Scope, ...] = ()
     model_limits: Mapping[str, ModelAllowance] = field(default_factory=dict)
     strategy: str | None = None
     """The key's routing strategy, else its team's (`metadata.routeiq.strategy`)."""
+    organization_id: str | None = None
+    """The team's organization, else the key's."""
+    role: Literal["admin", "viewer"] | None = None
+    """What the key may do in management (`pipeline.roles`); None: see itself."""
+    calls: bool = True
+    """Whether it may call models."""
+    manages: bool = True
+    """Whether it may use any management path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
+from fastapi import Request
 
 from routeiq_appliance.errors import CallError, StateError
+from routeiq_appliance.pipeline.roles import admin_only, may_manage
 from routeiq_appliance.pipeline.types import AUTO, Principal
 from routeiq_appliance.state.access import TakenError
 from routeiq_appliance.state.keys import KeyStore
@@ -20,7 +22,7 @@ from routeiq_appliance.state.shared.interface import Notice, SharedState
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
 
-__all__ = ["KEYS_SHOWN", "Context", "Flush", "ReadLogs", "ReadSpend", "forbidden", "near"]
+__all__ = ["KEYS_SHOWN", "Context", "Flush", "ReadLogs", "ReadSpend", "near"]
 
 KEYS_SHOWN = 1_000
 """Keys of one team or user in an answer, the newest."""
@@ -75,14 +77,18 @@ class Context:
     now: Callable[[], datetime]
 
     def caller(self) -> Principal | None:
-        """Return who calls, when that is no admin."""
+        """Return who calls, when that is a key which sees only itself."""
         principal = self.principal()
-        return None if principal is None or principal.is_admin else principal
+        sees_all = principal is None or principal.is_admin or principal.role is not None
+        return None if sees_all else principal
 
-    async def admins_only(self) -> None:
-        """Refuse whoever is no admin, also when `api.server` let them through."""
+    async def admins_only(self, request: Request) -> None:
+        """Refuse whoever may not use the path, also when `api.server` let them through: a viewer may read."""
+        principal = self.principal()
+        if principal is not None and not may_manage(principal, request.method, request.url.path):
+            raise admin_only()
         if self.caller() is not None:
-            raise forbidden()
+            raise admin_only()
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Run blocking work in the executor; raises `CallError` 400 for what is taken, 503 for no database."""
@@ -147,8 +153,3 @@ def near(name: str, known: AbstractSet[str]) -> str:
     """Return advice: the known name that is nearest, or nothing."""
     found = difflib.get_close_matches(name[:128], sorted(known), n=1)
     return f"; did you mean `{found[0]}`?" if found else ""
-
-
-def forbidden() -> CallError:
-    """Return the 403 of whoever is no admin: the same for what exists and what does not."""
-    return CallError(403, "this path needs the master key", kind="permission_error", code="admin_only")

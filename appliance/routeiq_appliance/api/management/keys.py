@@ -21,10 +21,11 @@ from routeiq_appliance.api.management.changes import (
     model_limits_of,
     unique,
 )
-from routeiq_appliance.api.management.context import Context, forbidden
+from routeiq_appliance.api.management.context import Context
 from routeiq_appliance.api.management.fields import parse_duration
 from routeiq_appliance.api.management.schemas import BlockKey, DeleteKeys, GenerateKey, KeyFields, UpdateKey
 from routeiq_appliance.errors import CallError
+from routeiq_appliance.pipeline.roles import admin_only
 from routeiq_appliance.pipeline.types import Principal
 from routeiq_appliance.state.records import Holder, KeyRecord
 
@@ -100,7 +101,7 @@ async def _info(context: Context, asked: str | None, caller: Principal | None) -
     found = await context.run(read)
     if found is None:
         # Whoever is no admin learns nothing of other keys, nor whether they exist.
-        raise forbidden() if caller is not None else _unknown()
+        raise admin_only() if caller is not None else _unknown()
     record, spent = found
     shown = key_info(record, spend=spent, now=context.now())
     return answer({"key": asked if asked is not None else record.id, "spend": shown["spend"], "info": shown})
