@@ -19,6 +19,7 @@ _GROUPS = {
     "demo": "See it work: a real LLM behind the gateway, sealed off",
     "key": "Generate and show signing keys",
     "model": "Sign, verify and inspect model folders",
+    "policy": "Check, test and sign policy rules",
     "router": "Train, evaluate and apply routing artifacts",
     "serve": "Run the gateway",
     "vendor": "Lock and fetch what goes into a bundle",

@@ -14,6 +14,7 @@ from routeiq_appliance.config.sections import LitellmSettings, Reliability, Rout
 from routeiq_appliance.config.values import Acted
 from routeiq_appliance.egress.destinations import destination_of_url
 from routeiq_appliance.errors import ConfigError
+from routeiq_appliance.policy.document import Known, rule_mistakes
 
 __all__ = ["NO_GROUP", "cross_checks"]
 
@@ -37,6 +38,7 @@ def cross_checks(config: GatewayConfig) -> Iterator[tuple[Path, str]]:
             yield from _reliability(settings, (section,), groups | set(_aliases(config)))
     yield from _alias_checks(config, groups)
     yield from _twice(config)
+    yield from _policy(config, groups)
 
 
 def _auto(config: GatewayConfig, groups: set[str]) -> Iterator[tuple[Path, str]]:
@@ -182,6 +184,23 @@ def _twice(config: GatewayConfig) -> Iterator[tuple[Path, str]]:
     for name in ("first_token", "idle"):
         if name in said and router.stream_timeout:
             yield ("routeiq", "deadlines", name), "is also given as router_settings.stream_timeout; keep one"
+
+
+def _policy(config: GatewayConfig, groups: set[str]) -> Iterator[tuple[Path, str]]:
+    section = config.routeiq.policy
+    where: Path = ("routeiq", "policy")
+    if section.file is not None and section.rules:
+        yield (*where, "file"), "rules are also given in `rules`; keep one"
+    deployments: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for entry in config.model_list:
+        group = entry.model_name
+        counts[group] = counts.get(group, 0) + 1
+        deployments[entry.model_info.id or f"{group}-{counts[group]}"] = group
+    tags = frozenset(tag for entry in config.model_list for tag in entry.litellm_params.tags or ())
+    known = Known(frozenset(groups), _aliases(config), deployments, tags)
+    for path, what in rule_mistakes(section.rules, known):
+        yield (*where, "rules", *path), what
 
 
 def _no_group(group: str, groups: set[str]) -> str:

@@ -6,6 +6,7 @@ compile, and models, deployments and tags that exist (`Known`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -13,11 +14,15 @@ from routeiq_appliance.config.document import Document, Path, dotted, parse_docu
 from routeiq_appliance.config.mistakes import ConfigMistakesError, Mistake, explain, nearest
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
+from routeiq_appliance.pipeline.types import Deployment
 from routeiq_appliance.policy.patterns import compile_pattern
 from routeiq_appliance.policy.schema import Criteria, Rule, RulesFile
+from routeiq_appliance.policy.table import CaseEntry, CasesFile
 from routeiq_appliance.policy.windows import zone_of
 
-__all__ = ["Known", "parse_rules", "rule_mistakes"]
+__all__ = ["Known", "known_of", "parse_cases", "parse_rules", "rule_mistakes"]
+
+_Schema = TypeVar("_Schema", RulesFile, CasesFile)
 
 _FOR = {
     "message": ("deny",),
@@ -40,22 +45,63 @@ class Known:
     tags: frozenset[str] = frozenset()
 
 
+def known_of(groups: Mapping[str, Sequence[Deployment]], aliases: Mapping[str, str]) -> Known:
+    """Return what rules may name."""
+    members = [member for found in groups.values() for member in found]
+    return Known(
+        groups=frozenset(groups),
+        aliases=aliases,
+        deployments={member.id: member.group for member in members},
+        tags=frozenset(tag for member in members for tag in member.tags),
+    )
+
+
 def parse_rules(
     text: str, *, name: str, known: Known | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> RulesFile:
     """Return the checked document; raises `ConfigError`, with a line per mistake. `known` None: targets may be any."""
-    document = parse_document(text, name=name, limits=limits, holds="rules")
-    try:
-        parsed = RulesFile.model_validate(document.values)
-    except ValidationError as error:
-        found = [explain(item, document, RulesFile) for item in error.errors(include_url=False)]
-        raise ConfigMistakesError(name, found, hint=_HINT) from None
+    document, parsed = _parsed(text, RulesFile, name, "rules", limits)
     mistakes = [
-        _mistake(document, ("rules", *path), what) for path, what in rule_mistakes(parsed.rules, known)
+        Mistake(document.line(path), dotted(path), what)
+        for path, what in ((("rules", *path), what) for path, what in rule_mistakes(parsed.rules, known))
     ]
     if mistakes:
         raise ConfigMistakesError(name, mistakes, hint=_HINT)
     return parsed
+
+
+def parse_cases(
+    text: str, rules: Sequence[Rule], *, name: str, limits: Limits = DEFAULT_LIMITS
+) -> list[CaseEntry]:
+    """Return the cases of a table for `rules`; raises `ConfigError`, with a line per mistake."""
+    document, parsed = _parsed(text, CasesFile, name, "cases", limits)
+    asks_time = any(c is not None and c.time is not None for rule in rules for c in (rule.when, rule.unless))
+    names = {rule.name for rule in rules}
+    mistakes = []
+    for number, case in enumerate(parsed.cases):
+        if asks_time and case.time is None:
+            path: Path = ("cases", number, "time")
+            mistakes.append(
+                Mistake(document.line(path), dotted(path), "is missing, and rules ask for the time")
+            )
+        if case.expect.rule is not None and case.expect.rule not in names:
+            path = ("cases", number, "expect", "rule")
+            what = f"no rule `{case.expect.rule}`" + nearest(case.expect.rule, names)
+            mistakes.append(Mistake(document.line(path), dotted(path), what))
+    if mistakes:
+        raise ConfigMistakesError(name, mistakes, hint=_HINT)
+    return parsed.cases
+
+
+def _parsed(
+    text: str, schema: type[_Schema], name: str, holds: str, limits: Limits
+) -> tuple[Document, _Schema]:
+    document = parse_document(text, name=name, limits=limits, holds=holds)
+    try:
+        return document, schema.model_validate(document.values)
+    except ValidationError as error:
+        found = [explain(item, document, schema) for item in error.errors(include_url=False)]
+        raise ConfigMistakesError(name, found, hint=_HINT) from None
 
 
 def rule_mistakes(rules: Sequence[Rule], known: Known | None) -> Iterator[tuple[Path, str]]:
@@ -121,7 +167,3 @@ def _named(rule: Rule, known: Known) -> Iterator[tuple[Path, str]]:
         )
     if rule.tag is not None and rule.tag not in known.tags:
         yield ("tag",), f"no deployment has the tag `{rule.tag}`" + nearest(rule.tag, known.tags)
-
-
-def _mistake(document: Document, path: Path, what: str) -> Mistake:
-    return Mistake(document.line(path), dotted(path), what)

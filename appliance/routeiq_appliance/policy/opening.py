@@ -8,7 +8,7 @@ from pathlib import Path
 from routeiq_appliance.config.load import read_text
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Deployment
-from routeiq_appliance.policy.document import Known, parse_rules
+from routeiq_appliance.policy.document import Known, known_of, parse_rules
 from routeiq_appliance.policy.gate import PolicyGate
 from routeiq_appliance.policy.keeper import PolicyKeeper
 from routeiq_appliance.policy.redis import RULES_KEY, RedisRules
@@ -18,7 +18,7 @@ from routeiq_appliance.settings import Settings
 from routeiq_appliance.telemetry.metrics import Metrics
 from routeiq_signing.keys import load_public_key
 
-__all__ = ["compile_file", "known_of", "open_policy"]
+__all__ = ["compile_file", "open_policy"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,17 +59,6 @@ def open_policy(
     )
     metrics.watch_degraded("policy", lambda: int(keeper.degraded))
     return keeper
-
-
-def known_of(groups: Mapping[str, Sequence[Deployment]], aliases: Mapping[str, str]) -> Known:
-    """Return what rules may name."""
-    members = [member for found in groups.values() for member in found]
-    return Known(
-        groups=frozenset(groups),
-        aliases=aliases,
-        deployments={member.id: member.group for member in members},
-        tags=frozenset(tag for member in members for tag in member.tags),
-    )
 
 
 def compile_file(file: RulesFile, section: PolicySection, known: Known) -> RuleSet:
