@@ -81,6 +81,7 @@ class Gateway:
     app: Server
     pipeline: Pipeline
     metrics: Metrics
+    models: LiveModels
 
 
 def build_gateway(
@@ -193,7 +194,7 @@ def build_gateway(
                                 "balancing": policy.balancing, "model_map": config.routeiq.auto.model_map})  # fmt: skip
     for name in unpriced(stored.models.config):
         _LOG.warning("deployment is unpriced: budgets do not see its calls", extra={"deployment": name})
-    return Gateway(server, pipeline, metrics)
+    return Gateway(server, pipeline, metrics, live)
 
 
 def _shared_state(
