@@ -17,9 +17,10 @@ from typing import Any
 import uvicorn
 
 from routeiq_appliance.api.protocol import BoundedProtocol
-from routeiq_appliance.config.ignored import ignored
+from routeiq_appliance.config.ignored import ignored, instead
 from routeiq_appliance.config.load import load_config
 from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.renamed import renamed
 from routeiq_appliance.config.secrets import secrets_of
 from routeiq_appliance.egress.arming import arm_guard, prove_silence
 from routeiq_appliance.egress.guard import GuardedLoop
@@ -36,10 +37,12 @@ _LOG = logging.getLogger(__name__)
 def run(config_path: Path, *, host: str, port: int, workers: int, started: float) -> None:
     """Serve until told to stop; raises `RouteIQError` before anything listens. `started`: `time.monotonic()`."""
     settings, config, log = load(config_path)
+    for name, advice in renamed(os.environ):
+        _LOG.warning("environment variable is not read", extra={"variable": name, "hint": advice})
     _require_shared_state(settings, workers)
     _ensure_temporary_directory(settings.data_dir)
     for name in ignored(config):
-        _LOG.warning("configuration is not acted on", extra={"setting": name})
+        _LOG.warning("configuration is not acted on", extra={"setting": name, "hint": instead(name)})
     if workers > 1:
         from routeiq_appliance.workers import supervise  # noqa: PLC0415 - one worker needs no supervisor
 

@@ -15,7 +15,7 @@ GENERAL = {
         "allow_requests_on_db_unavailable",
     "STORE_MODEL_IN_DB in the environment is used; nothing but models is kept there":
         "store_model_in_db supported_db_objects",
-    "SIGHUP reads the file again": "proxy_config_reload_interval_seconds",
+    "SIGHUP replaces the workers, which read the file again": "proxy_config_reload_interval_seconds",
     "REDIS_URL in the environment is used": "coordination_redis use_redis_transaction_buffer",
     "secrets come from the environment or from files (`NAME_FILE`)":
         "key_management_settings key_management_system use_azure_key_vault use_google_kms",
