@@ -77,6 +77,8 @@ def principal_of(holder: Holder, now: float, *, team_parallel: int | None = None
         ),
         model_limits={group: ModelAllowance(**limits) for group, limits in key.model_limits.items()},
         strategy=strategy if isinstance(strategy, str) else None,
+        key_alias=key.alias,
+        team_alias=team.alias if team is not None else None,
     )
     return Made(principal, min((end for end in ends if end is not None), default=_NEVER))
 

@@ -78,6 +78,8 @@ class Principal:
     """Whether it may call models."""
     manages: bool = True
     """Whether it may use any management path."""
+    key_alias: str | None = None
+    team_alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

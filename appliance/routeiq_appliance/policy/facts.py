@@ -22,11 +22,11 @@ _ENCODED = frozenset({"data", "file_data", "image_url", "url", "b64_json"})
 def facts_of(principal: Principal, call: Call, *, reads_text: bool, text_chars: int) -> Facts:
     """Return the facts; text only where it is read, and of that at most `text_chars` characters."""
     facts = Facts(
-        keys=_names(principal.key_id, getattr(principal, "key_alias", None)),
-        teams=_names(principal.team_id, getattr(principal, "team_alias", None)),
+        keys=_names(principal.key_id, principal.key_alias),
+        teams=_names(principal.team_id, principal.team_alias),
         users=_names(principal.user_id, None),
-        organizations=_names(getattr(principal, "organization_id", None), None),
-        roles=_names("admin" if principal.is_admin else None, getattr(principal, "role", None)),
+        organizations=_names(principal.organization_id, None),
+        roles=_names("admin" if principal.is_admin else None, principal.role),
         tags=call.wishes.tags,
         bytes=call.request_bytes,
         messages=_messages(call.params),
