@@ -14,7 +14,7 @@ from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Call, Deployment, Kind
 from routeiq_appliance.upstreams.direct import DirectUpstream
-from routeiq_appliance.upstreams.faults import not_spoken
+from routeiq_appliance.upstreams.faults import EVERY_SERVER, not_spoken
 from routeiq_appliance.upstreams.interface import Upstream
 from routeiq_appliance.upstreams.litellm import NATIVE_MESSAGES, LitellmUpstream
 from routeiq_appliance.upstreams.translate import TRANSLATED, Translator
@@ -22,7 +22,6 @@ from routeiq_appliance.upstreams.translate import TRANSLATED, Translator
 __all__ = ["Translate", "Upstreams", "open_upstreams"]
 
 Translate = Literal["on-demand", "at-start", "never"]
-_EVERYONE = frozenset[Kind]({"chat", "text", "embedding"})
 _REMEMBERED_SECONDS = 300.0
 
 
@@ -41,7 +40,7 @@ class Upstreams:
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> Coroutine[Any, Any, dict[str, Any]]:
         """See `Upstream.complete`."""
-        if deployment.upstream == "direct" and call.kind in _EVERYONE:
+        if deployment.upstream == "direct" and call.kind in EVERY_SERVER:
             return self._direct.complete(deployment, call, headers)
         return self._complete(deployment, call, headers)
 
@@ -49,7 +48,7 @@ class Upstreams:
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """See `Upstream.stream`."""
-        if deployment.upstream == "direct" and call.kind in _EVERYONE:
+        if deployment.upstream == "direct" and call.kind in EVERY_SERVER:
             return self._direct.stream(deployment, call, headers)
         return self._stream(deployment, call, headers)
 

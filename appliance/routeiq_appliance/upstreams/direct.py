@@ -18,7 +18,15 @@ from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.types import Call, Deployment, Kind, Upload
-from routeiq_appliance.upstreams.faults import broken, not_spoken, of_status, unreachable
+from routeiq_appliance.upstreams.faults import (
+    EVERY_SERVER,
+    UNKNOWN_PATH,
+    broken,
+    not_spoken,
+    of_status,
+    unreachable,
+)
+from routeiq_appliance.upstreams.mend import ResponseMender
 from routeiq_appliance.upstreams.sse import EventSplitter
 
 __all__ = ["DEFAULTS", "DirectUpstream"]
@@ -36,8 +44,6 @@ _PATHS: Mapping[Kind, str] = {
     "speech": "/audio/speech",
     "transcription": "/audio/transcriptions",
 }
-_EVERY_SERVER = frozenset[Kind]({"chat", "text", "embedding"})
-"""A 404 to one of these means the model; to any other it may mean that the server does not know the path."""
 _DEFAULTED = frozenset[Kind]({"chat", "text"})
 DEFAULTS = frozenset({
     "frequency_penalty", "logit_bias", "max_completion_tokens", "max_tokens", "presence_penalty", "reasoning_effort",
@@ -46,7 +52,6 @@ DEFAULTS = frozenset({
 """Names in `litellm_params` that become fields of each chat or text request which does not give them."""
 _ANTHROPIC_VERSION = "2023-06-01"
 _NOT_ALWAYS_JSON = frozenset[Kind]({"speech", "transcription"})
-_UNKNOWN_PATH = frozenset({404, 405, 501})
 _DONE = b"[DONE]"
 _NOTHING = b"null"
 """llama.cpp's first event when a text completion has several prompts."""
@@ -81,6 +86,7 @@ class DirectUpstream:
         """See `Upstream.stream`. An end without `[DONE]` or a finish reason is an upstream that broke off."""
         response = await self._post(deployment, call, headers)
         dialect = DIALECTS[call.kind]
+        mender = ResponseMender() if call.kind == "responses" else None
         try:
             if response.status != 200:
                 raw = await self._whole(response)
@@ -97,6 +103,8 @@ class DirectUpstream:
                     if dialect.fails(event):
                         raise _told(500, event, deployment, self._limits, None)
                     finished = finished or dialect.finishes(event)
+                    if mender is not None:
+                        mender.mend(event)
                     yield event
             if not finished or splitter.pending:
                 raise broken()
@@ -232,7 +240,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 def _refusal(
     response: aiohttp.ClientResponse, raw: bytes, call: Call, deployment: Deployment, limits: Limits
 ) -> UpstreamError:
-    if response.status in _UNKNOWN_PATH and call.kind not in _EVERY_SERVER:
+    if response.status in UNKNOWN_PATH and call.kind not in EVERY_SERVER:
         return not_spoken(call.kind)
     try:
         value = from_json(raw)

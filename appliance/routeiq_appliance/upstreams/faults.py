@@ -9,10 +9,23 @@ from typing import Any
 
 from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
-from routeiq_appliance.pipeline.types import Deployment
+from routeiq_appliance.pipeline.types import Deployment, Kind
 
-__all__ = ["broken", "not_spoken", "of_status", "refused_words", "timed_out", "unreachable"]
+__all__ = [
+    "EVERY_SERVER",
+    "UNKNOWN_PATH",
+    "broken",
+    "not_spoken",
+    "of_status",
+    "refused_words",
+    "timed_out",
+    "unreachable",
+]
 
+EVERY_SERVER = frozenset[Kind]({"chat", "text", "embedding"})
+"""A 404 to one of these means the model; to any other it may mean that the server does not know the path."""
+UNKNOWN_PATH = frozenset({404, 405, 501})
+"""What servers answer for a path that they do not know."""
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum (context|model) length|too many tokens|prompt is too long",
     re.IGNORECASE,

@@ -16,7 +16,7 @@ from routeiq_appliance.errors import UpstreamError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.types import Call, Deployment
-from routeiq_appliance.upstreams.faults import broken, not_spoken, of_status
+from routeiq_appliance.upstreams.faults import EVERY_SERVER, UNKNOWN_PATH, broken, not_spoken, of_status
 from routeiq_appliance.upstreams.sse import EventSplitter
 
 __all__ = ["NATIVE_MESSAGES", "LitellmUpstream", "translate"]
@@ -45,6 +45,7 @@ class LitellmUpstream:
         litellm.telemetry = False
         litellm.disable_hf_tokenizer_download = True
         litellm.disable_aiohttp_trust_env = True
+        _follow_no_redirects()
         # Its own log lines hold request details, and its debug handlers print.
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
             logger = logging.getLogger(name)
@@ -86,7 +87,7 @@ class LitellmUpstream:
             async for chunk in chunks:
                 yield _event(chunk.model_dump(mode="json", exclude_none=True))
         except Exception as error:  # noqa: BLE001 - the border: the library documents no base for what a stream raises
-            raise self._translated(error, deployment) from None
+            raise self._translated(error, deployment, call) from None
         finally:
             close = getattr(chunks, "aclose", None)
             if close is not None:
@@ -119,7 +120,7 @@ class LitellmUpstream:
         try:
             return await function(**arguments)
         except Exception as error:  # noqa: BLE001 - the border: see `stream`
-            raise self._translated(error, deployment) from None
+            raise self._translated(error, deployment, call) from None
 
     def _share_client(self) -> None:
         """Give LiteLLM one client, made in the running loop: it makes and leaks one per text completion otherwise."""
@@ -131,15 +132,30 @@ class LitellmUpstream:
             self._shared_client.follow_redirects = False
             self._litellm.aclient_session = self._shared_client
 
-    def _translated(self, error: Exception, deployment: Deployment) -> UpstreamError:
+    def _translated(self, error: Exception, deployment: Deployment, call: Call) -> UpstreamError:
         if isinstance(error, UpstreamError):
             return error
         status = getattr(error, "status_code", None) if isinstance(error, self._base_error) else None
+        if status in UNKNOWN_PATH and call.kind not in EVERY_SERVER:
+            return not_spoken(call.kind)
         _LOG.warning(
             "upstream failed",
             extra={"deployment": deployment.id, "error": type(error).__name__, "upstream_status": status},
         )
         return translate(error, deployment, self._limits)
+
+
+def _follow_no_redirects() -> None:
+    """Have no client of the library follow one: it leads to an address that nobody configured.
+
+    Its handlers make httpx clients that do, in several places; what they ask for is taken from the class here. Where the
+    guard refuses the dial, a connection that is kept open to that address would still take the call.
+    """
+    import httpx  # noqa: PLC0415 - comes with litellm
+
+    never = property(lambda _client: False, lambda _client, _wanted: None)
+    for client in (httpx.AsyncClient, httpx.Client):
+        client.follow_redirects = never  # type: ignore[assignment,method-assign]
 
 
 def call_arguments(deployment: Deployment, call: Call, headers: Mapping[str, str]) -> dict[str, Any]:
