@@ -148,14 +148,14 @@ class LitellmUpstream:
 def _follow_no_redirects() -> None:
     """Have no client of the library follow one: it leads to an address that nobody configured.
 
-    Its handlers make httpx clients that do, in several places; what they ask for is taken from the class here. Where the
-    guard refuses the dial, a connection that is kept open to that address would still take the call.
+    Its handlers make httpx clients that do, in several places; here the class says what they all do. The guard would
+    refuse the dial, but a connection that is kept open to that address would take the call.
     """
     import httpx  # noqa: PLC0415 - comes with litellm
 
     never = property(lambda _client: False, lambda _client, _wanted: None)
     for client in (httpx.AsyncClient, httpx.Client):
-        client.follow_redirects = never  # type: ignore[assignment,method-assign]
+        client.follow_redirects = never  # type: ignore[assignment]
 
 
 def call_arguments(deployment: Deployment, call: Call, headers: Mapping[str, str]) -> dict[str, Any]:
