@@ -112,7 +112,7 @@ class DataPlane:
                             await request.write(frame(event))
                 except CallError as error:
                     # After the first byte an error can only be told as an event; no end follows.
-                    exchange.broken(error.code or error.kind, error.status)
+                    exchange.broke_off(error.code or error.kind, error.status)
                     await request.write(frame(framing.failure(error, request.id)), last=True)
                     return
             exchange.answered()

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from routeiq_appliance.config.policy import CallPolicy
 from routeiq_appliance.egress.given import GIVEN
-from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.errors import CallError, UpstreamError
 from routeiq_appliance.pipeline.attempt import OpenAttempt, Watchers
 from routeiq_appliance.pipeline.deadline import Deadline
 from routeiq_appliance.pipeline.dialects import DIALECTS
+from routeiq_appliance.pipeline.model_limits import ModelLimits
 from routeiq_appliance.pipeline.retry import backoff_ceiling, following_groups, may_try_next, may_try_same
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Principal, Tally
@@ -37,9 +38,11 @@ _Once = Callable[["Work", Deployment, OpenAttempt, AttemptSpan], Awaitable[_Answ
 
 
 class Work:
-    """One call under way, as far as calling needs it. `tokens`: what it was admitted for."""
+    """One call under way, as far as calling needs it. `tokens`: what it was admitted for; `limits`: its key's."""
 
-    __slots__ = ("attempt", "call", "decision", "ends_at", "events", "principal", "span", "tally", "tokens")
+    __slots__ = (
+        "attempt", "call", "decision", "ends_at", "events", "limits", "principal", "span", "tally", "tokens",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Work:
         tally: Tally,
         span: RequestSpan,
         tokens: int,
+        limits: ModelLimits | None = None,
     ) -> None:
         self.principal = principal
         self.call = call
@@ -56,6 +60,7 @@ class Work:
         self.tally = tally
         self.span = span
         self.tokens = tokens
+        self.limits = limits
         self.ends_at = 0.0
         self.attempt: OpenAttempt | None = None
         self.events: Events | None = None
@@ -121,12 +126,25 @@ class Caller:
                     error.fault, first=decision.group, failed=group, ranking=ranking, policy=self._policy
                 )
             waiting = [name for name in (*following, *waiting) if name not in seen]
-            waiting = [name for name in waiting if self._route.answers(work.principal, work.call, name)]
-            if not waiting or time.monotonic() >= work.ends_at:
+            deployments = ()
+            while waiting and not deployments and time.monotonic() < work.ends_at:
+                group = waiting.pop(0)
+                seen.add(group)
+                deployments = await self._fallback(work, group)
+            if not deployments:
                 raise told
-            group = waiting.pop(0)
-            seen.add(group)
+
+    async def _fallback(self, work: Work, group: str) -> tuple[Deployment, ...]:
+        """Return the deployments of `group` that may answer in place of what failed; none when it may not go there."""
+        if not self._route.answers(work.principal, work.call, group):
+            return ()
+        try:
             deployments = self._route.deployments(group, work.call)[0]
+        except CallError:  # none for these tags, or none that the policy allows: another group may have one
+            return ()
+        if work.limits is not None and await work.limits.refusal(group) is not None:
+            return ()
+        return deployments
 
     async def _ask_group(
         self, work: Work, deployments: Sequence[Deployment], once: _Once[_Answer]

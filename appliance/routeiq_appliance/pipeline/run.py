@@ -23,13 +23,14 @@ from routeiq_appliance.pipeline.admit import (
 )
 from routeiq_appliance.pipeline.call import Caller, Work
 from routeiq_appliance.pipeline.judge import judged
+from routeiq_appliance.pipeline.model_limits import ModelLimits
 from routeiq_appliance.pipeline.relay import relay_body, relay_events
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.settle import ledger_row
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Principal, Tally
 from routeiq_appliance.policy.gate import PolicyGate
 from routeiq_appliance.state.ledger import Ledger
-from routeiq_appliance.state.shared.interface import Admission, Grant, Scope, Settlement, SharedState, Verdict
+from routeiq_appliance.state.shared.interface import Admission, Settlement, SharedState, Verdict
 from routeiq_appliance.telemetry.logs import CallLog
 from routeiq_appliance.telemetry.metrics import Metrics
 from routeiq_appliance.telemetry.tracing import RequestSpan, Tracer
@@ -118,10 +119,11 @@ class Exchange:
         self._caller = pipeline.caller
         self._admission = admission
         self._verdict = verdict
-        self._grants: list[Grant] = [verdict.grant] if verdict.grant is not None else []
+        self._limits = ModelLimits(pipeline.shared, principal, admission) if principal.model_limits else None
         self._work: Work | None = None
         self._settled = False
         self._cost = 0
+        self._group: str | None = None
         self.principal = principal
         self.call = call
         self.decision: Decision | None = None
@@ -176,25 +178,39 @@ class Exchange:
         if not self._settled:
             self.tally.status, self.tally.outcome = status, outcome
 
+    def broke_off(self, outcome: str, status: int) -> None:
+        """Note that the stream broke off, and account for it: before the error is sent as its last event."""
+        self.broken(outcome, status)
+        self._settle()
+
     async def close(self) -> None:
         """Account for the call if it was not, then free its slot."""
         try:
             if self._work is not None:
                 await self._work.close()
         finally:
-            self._settle()
-            pipeline = self._pipeline
-            tokens = self.tally.prompt_tokens + self.tally.completion_tokens
-            for grant in self._grants:
-                pipeline.shared.settle(Settlement(grant, tokens, self._cost))
-            pipeline.room.running -= 1
-            self._flight.__exit__(None, None, None)
+            try:
+                self._settle()
+            finally:
+                self._free()
             if self.lookup is not None and self.tally.outcome == "answered":
                 self.lookup.keep(self.tally)
 
+    def _free(self) -> None:
+        pipeline = self._pipeline
+        pipeline.room.running -= 1
+        self._flight.__exit__(None, None, None)
+        tokens = self.tally.prompt_tokens + self.tally.completion_tokens
+        if self._verdict.grant is not None:
+            pipeline.shared.settle(Settlement(self._verdict.grant, tokens, self._cost))
+        if self._limits is not None:
+            self._limits.settle(self._group, tokens, self._cost)
+
     async def _begin_work(self) -> Work:
         decision = await self._decide()
-        self._work = Work(self.principal, self.call, decision, self.tally, self.span, self._admission.tokens)
+        self._work = Work(
+            self.principal, self.call, decision, self.tally, self.span, self._admission.tokens, self._limits
+        )
         return self._work
 
     async def _look(self, cache: ResponseCache) -> Lookup:
@@ -213,42 +229,24 @@ class Exchange:
         decision = await self._route.decide(
             self.principal, call, kept=kept, live=pipeline.shared.active_strategy()
         )
-        if self.principal.model_limits:
-            decision = await self._within_model_limits(decision)
+        if self._limits is not None:
+            decision = await self._within(self._limits, decision)
         self.decision = decision
         self.span.decided(decision)
         return decision
 
-    async def _within_model_limits(self, decision: Decision) -> Decision:
+    async def _within(self, limits: ModelLimits, decision: Decision) -> Decision:
         """Admit the key to the group's own limits; for `auto`, to the best group that still has room."""
-        others = [name for name, _ in decision.ranking if name != decision.group]
-        refusal = None
-        for group in [decision.group, *(others if self.call.asked == AUTO else [])]:
-            scope = _model_scope(self.principal, group)
-            if scope is None:
-                break
-            verdict = await self._pipeline.shared.admit(
-                Admission(
-                    self.call.id,
-                    (scope,),
-                    self._admission.tokens,
-                    self._admission.cost,
-                    self._admission.lease_seconds,
-                )
-            )
-            if verdict.grant is not None:
-                self._grants.append(verdict.grant)
-                break
-            refusal = refusal or verdict.refusal
-        else:
-            assert refusal is not None  # noqa: S101 - the loop ran, and nothing was granted
-            self.decision = decision
-            raise too_much(refusal)
-        if group == decision.group:
+        refusal = await limits.refusal(decision.group)
+        if refusal is None:
             return decision
-        return self._route.instead(
-            decision, group, self.call, "the key's limit on the first choice is reached"
-        )
+        if self.call.asked == AUTO:
+            for group, _ in decision.ranking:
+                if group != decision.group and await limits.refusal(group) is None:
+                    why = "the key's limit on the first choice is reached"
+                    return self._route.instead(decision, group, self.call, why)
+        self.decision = decision
+        raise too_much(refusal)
 
     def _settle(self) -> None:
         if self._settled:
@@ -260,7 +258,7 @@ class Exchange:
         )
         # What settlement adds is what the ledger says.
         tally.prompt_tokens, tally.completion_tokens = row["prompt_tokens"], row["completion_tokens"]
-        self._cost = row["cost"] or 0
+        self._cost, self._group = row["cost"] or 0, row["group"]
         raw = to_json(row)
         pipeline.ledger.record(raw)
         pipeline.metrics.settled(row, tally.attempts)
@@ -272,13 +270,6 @@ class Exchange:
             if conversation:
                 kept = f"{tally.deployment.group}\n{tally.deployment.id}"
                 pipeline.shared.remember(conversation, kept, seconds=pipeline.affinity_seconds)
-
-
-def _model_scope(principal: Principal, group: str) -> Scope | None:
-    limit = principal.model_limits.get(group)
-    if limit is None:
-        return None
-    return Scope(f"key:{principal.key_id}/model:{group}", limit.rpm, limit.tpm, None, limit.budget)
 
 
 def _conversation(principal: Principal, call: Call) -> str | None:
