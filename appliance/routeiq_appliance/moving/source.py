@@ -86,7 +86,9 @@ class _Reader:
         self._columns: tuple[str, ...] = ()
 
     def wants(self, head: str) -> bool:
-        """Whether a statement is to be kept."""
+        """Whether a statement is to be kept; raises `MoveError` for one before the dump says what it is."""
+        if not self._begun:
+            raise self._not_a_dump()
         match = _HEAD.match(head)
         if match is not None:
             return identifier(match[1]).startswith(PREFIX)

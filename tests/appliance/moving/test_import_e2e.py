@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-
-from routeiq_appliance.state.tables import keys, spend, teams, users
 from tests.appliance.moving.litellm_schema import create_tables
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
+
+from routeiq_appliance.state.tables import keys, spend, teams, users
 
 pytestmark = pytest.mark.e2e
 
