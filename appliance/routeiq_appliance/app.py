@@ -108,7 +108,7 @@ def build_gateway(
         translate=config.routeiq.translate,
     )
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="start") as starter:
-        loading = starter.submit(load_strategies, settings, config, groups, board)
+        loading = starter.submit(load_strategies, settings, config, groups, board, metrics.loaded)
         upstream = make_upstream()
         strategies = loading.result()
     executor = ThreadPoolExecutor(max_workers=_STATE_THREADS, thread_name_prefix="state")

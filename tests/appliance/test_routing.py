@@ -2,13 +2,17 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from routeiq_appliance.config.models import AutoSection
+from routeiq_appliance.routing import artifact
 from routeiq_appliance.routing.artifact import load_router
+from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.learned import Learned
+from routeiq_appliance.routing.load import load_strategies
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.model_trust import sign_model_folder
@@ -121,3 +125,14 @@ def test_an_unsigned_foreign_or_pickled_artifact_is_never_loaded(
         _load(models, pem)
     with pytest.raises(RouteIQError, match="no key is trusted"):
         _load(models, None)
+
+
+def test_the_time_that_a_strategy_took_to_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:  # K5
+    told: list[tuple[str, float]] = []
+    monkeypatch.setattr(artifact, "load_router", lambda *_args, **_names: _Router())
+    auto = AutoSection(artifact="routers/a", model_map={"small": "m"})
+    config: Any = SimpleNamespace(routeiq=SimpleNamespace(auto=auto))
+    settings: Any = SimpleNamespace(models_path=Path(), trust_key=None, bundle_json=Path(), strategy="ml")
+    found = load_strategies(settings, config, {"small": ()}, Board(), lambda *each: told.append(each))
+    assert found["ml"].name == "ml-knn"
+    assert [name for name, seconds in told if seconds >= 0] == ["ml"]

@@ -1,6 +1,7 @@
 """Makes the routing strategies that a configuration allows; the learned one only from a verified artifact."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.pipeline.types import GENERATES, Deployment
@@ -22,9 +23,15 @@ def candidates_of(config: GatewayConfig, groups: Mapping[str, Sequence[Deploymen
 
 
 def load_strategies(
-    settings: Settings, config: GatewayConfig, groups: Mapping[str, Sequence[Deployment]], board: Board
+    settings: Settings,
+    config: GatewayConfig,
+    groups: Mapping[str, Sequence[Deployment]],
+    board: Board,
+    loaded: Callable[[str, float], None],
 ) -> dict[str, RoutingStrategy]:
     """Return the strategies by name; `ml` only where an artifact is configured, verified and loaded.
+
+    `loaded` is told the seconds that this took (K5).
 
     Raises `RouteIQError` when an artifact is named that does not verify, or `ml` is asked for without one.
     """
@@ -40,12 +47,14 @@ def load_strategies(
         from routeiq_appliance.routing.artifact import load_router  # noqa: PLC0415 - onnxruntime, numpy
         from routeiq_appliance.routing.learned import Learned  # noqa: PLC0415
 
+        started = time.monotonic()
         router = load_router(
             auto,
             models_path=settings.models_path,
             trust_key=settings.trust_key,
             bundle_json=settings.bundle_json,
         )
+        loaded("ml", time.monotonic() - started)
         found["ml"] = Learned(router, auto.model_map, cost_weight=auto.cost_weight)
     return found
 
