@@ -122,7 +122,8 @@ class DirectUpstream:
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         target = self._targets.get((deployment.id, call.kind))
-        if target is None:
+        if target is None or target.deployment is not deployment:
+            # The first call, or the first since a stored deployment was changed.
             target = self._targets[deployment.id, call.kind] = _Target(deployment, call.kind)
         try:
             return await self._open().post(
@@ -176,6 +177,7 @@ class _Target:
     """What every request to a deployment has in common."""
 
     def __init__(self, deployment: Deployment, kind: Kind) -> None:
+        self.deployment = deployment
         params = deployment.params
         self.url = URL(str(params["api_base"]).rstrip("/") + _PATHS[kind], encoded=True)
         self.model = deployment.model
