@@ -129,13 +129,7 @@ class Route:
         elif group in self._tagged:
             members, passed_over = matching(members, call.wishes.tags)
         if not members:
-            raise CallError(
-                503,
-                f"no deployment of `{group}` answers calls with these tags",
-                kind="server_error",
-                code="no_candidate",
-                param="metadata.tags",
-            )
+            raise _none_tagged(group)
         return self._balancer.order(group, members), passed_over
 
     def answers(self, principal: Principal, call: Call, group: str) -> bool:
@@ -173,6 +167,10 @@ class Route:
             )
         if call.ruling is not None:
             candidates = call.ruling.among(candidates)
+        if self._tagged and call.wishes.tags:
+            candidates = tuple(group for group in candidates if self._has_tags(group, call))
+            if not candidates:
+                raise _none_tagged(AUTO)
         hinted, why_not = follow_hint(call.wishes.hint, candidates, self.aliases)
         if hinted is not None:
             return _fixed(hinted, "hint", candidates, "the caller's hint")
@@ -199,6 +197,13 @@ class Route:
             for group in self.candidates
             if (not key or AUTO in key or group in key) and (not team or AUTO in team or group in team)
         )
+
+    def _has_tags(self, group: str, call: Call) -> bool:
+        """Whether a deployment of `group` answers calls with these tags."""
+        if group not in self._tagged or (call.ruling is not None and call.ruling.binds(group)):
+            return True
+        members = [m for m in self.groups[group] if m.mode in _MODES[call.kind]]
+        return bool(matching(members, call.wishes.tags)[0])
 
     def _explicit(self, principal: Principal, call: Call) -> Choice:
         asked = call.asked
@@ -229,6 +234,16 @@ class Route:
         if call.wishes.hint:
             reason += "; the hint does not rewrite it"
         return Choice(group, "explicit", None, ((group, None),), reason)
+
+
+def _none_tagged(group: str) -> CallError:
+    return CallError(
+        503,
+        f"no deployment of `{group}` answers calls with these tags",
+        kind="server_error",
+        code="no_candidate",
+        param="metadata.tags",
+    )
 
 
 def _fixed(group: str, strategy: str, candidates: tuple[str, ...], reason: str) -> Choice:
