@@ -3,8 +3,8 @@
 Rules:
 
 1. The master key is compared in constant time. Generated keys are looked up by digest, off the event loop.
-2. What was found is remembered for ten seconds; a notice about a key, its team or its user forgets it at once, and
-   the block list is asked on every call.
+2. What was found is remembered for ten seconds; a notice about a key, or about anything that it belongs to (team,
+   user, organization, named budget), forgets it at once, and the block list is asked on every call.
 3. While the database is away, keys seen within the last hour keep working; others are answered 503, not 401. It is
    asked again every five seconds, by one call, which waits one second at most when it has something to go on with.
 4. Look-ups of one key at the same time are one query.
@@ -226,14 +226,9 @@ class Authenticator:
         kind, separator, identity = notice.value.partition(":")
         if not separator:
             kind, identity = "key", notice.value
-        gone = [digest for digest, entry in self._entries.items() if _concerns(entry, kind, identity)]
+        gone = [digest for digest, entry in self._entries.items() if entry.holder.concerns(kind, identity)]
         for digest in gone:
             del self._entries[digest]
-
-
-def _concerns(entry: _Entry, kind: str, identity: str) -> bool:
-    key = entry.holder.key
-    return identity == {"key": key.id, "team": key.team_id, "user": key.user_id}.get(kind)
 
 
 def _nobody(_key_id: str) -> bool:

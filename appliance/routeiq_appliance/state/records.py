@@ -1,27 +1,35 @@
-"""What the database knows of keys, teams and users, as frozen data; and when a budget's period begins.
+"""What the database knows of keys and all that they belong to, as frozen data; and when a budget's period begins.
 
 Pure: the stores beside read and write these, `pipeline.authenticate` and `api.management` decide with them.
+
+A record's `allowance` is what its own row says; `effective` is that together with the named budget that it refers to
+(`budget_id`): what the row leaves open, the budget says. Money, its period and the period's anchor come from one of
+the two: the row, as soon as it has any of them.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 __all__ = [
     "UNLIMITED",
     "Allowance",
+    "BudgetRecord",
     "Holder",
     "KeyRecord",
+    "MemberKind",
+    "MemberRecord",
+    "OrganizationRecord",
     "TeamRecord",
     "UserRecord",
     "allowance_columns",
     "anchored",
     "duration_seconds",
+    "merged",
     "period_end",
     "period_of",
-    "read_allowance",
 ]
 
 _DURATION = re.compile(r"([1-9][0-9]{0,9})(s|m|h|d|w|mo)", re.ASCII)
@@ -32,7 +40,7 @@ _LONGEST = 100 * 365 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The limits that keys, teams and users have alike; None is no limit."""
+    """The limits that all have alike; None is no limit."""
 
     rpm_limit: int | None = None
     tpm_limit: int | None = None
@@ -47,6 +55,35 @@ class Allowance:
 
 
 UNLIMITED = Allowance()
+
+MemberKind = Literal["team", "organization"]
+
+
+def merged(own: Allowance, budget: Allowance | None) -> Allowance:
+    """Return what holds of a row that refers to a named budget; None: to none."""
+    if budget is None:
+        return own
+    # An amount without a period is for ever, so the two are one wish.
+    money = own if own.max_budget is not None or own.budget_duration is not None else budget
+    return Allowance(
+        own.rpm_limit if own.rpm_limit is not None else budget.rpm_limit,
+        own.tpm_limit if own.tpm_limit is not None else budget.tpm_limit,
+        own.max_parallel_requests if own.max_parallel_requests is not None else budget.max_parallel_requests,
+        money.max_budget,
+        money.budget_duration,
+        money.budget_anchor,
+        own.blocked,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRecord:
+    """One named budget; never blocked."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    allowance: Allowance = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +104,22 @@ class KeyRecord:
     """Group → `rpm`, `tpm`, `budget` (pico-dollars), as far as they are set."""
     fail_closed: bool = False
     allowance: Allowance = UNLIMITED
+    organization_id: str | None = None
+    """Its own; its team's comes first."""
+    role: str | None = None
+    """`pipeline.roles`; None: its user's."""
+    key_type: str | None = None
+    created_by: str | None = None
+    """The id of the key that made it."""
+    updated_at: datetime | None = None
+    budget_id: str | None = None
+    budget: Allowance | None = None
+    """What the named budget says; None also when it was never made."""
+
+    @property
+    def effective(self) -> Allowance:
+        """Return what holds."""
+        return merged(self.allowance, self.budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +132,99 @@ class TeamRecord:
     metadata: dict[str, Any]
     created_at: datetime
     allowance: Allowance = UNLIMITED
+    organization_id: str | None = None
+    budget_id: str | None = None
+    budget: Allowance | None = None
+
+    @property
+    def effective(self) -> Allowance:
+        """Return what holds."""
+        return merged(self.allowance, self.budget)
 
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """One user."""
+    """One user. `models` empty means every group; they restrict the user's keys that have no team."""
 
     id: str
     alias: str | None
     metadata: dict[str, Any]
     created_at: datetime
     allowance: Allowance = UNLIMITED
+    models: tuple[str, ...] = ()
+    role: str | None = None
+    """LiteLLM's `user_role`; see `pipeline.roles`."""
+    email: str | None = None
+    budget_id: str | None = None
+    budget: Allowance | None = None
+
+    @property
+    def effective(self) -> Allowance:
+        """Return what holds."""
+        return merged(self.allowance, self.budget)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationRecord:
+    """One organization. `models` empty means every group."""
+
+    id: str
+    alias: str | None
+    models: tuple[str, ...]
+    metadata: dict[str, Any]
+    created_at: datetime
+    allowance: Allowance = UNLIMITED
+    budget_id: str | None = None
+    budget: Allowance | None = None
+
+    @property
+    def effective(self) -> Allowance:
+        """Return what holds."""
+        return merged(self.allowance, self.budget)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """A user in a team or an organization. The allowance is what the member's keys of that team may use together."""
+
+    kind: MemberKind
+    owner_id: str
+    user_id: str
+    role: str
+    created_at: datetime
+    allowance: Allowance = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A key with the team and the user that it names, as far as these have been made."""
+    """A key with all that it belongs to, as far as these have been made."""
 
     key: KeyRecord
     team: TeamRecord | None = None
     user: UserRecord | None = None
+    organization: OrganizationRecord | None = None
+    """The team's, else the key's."""
+    member: MemberRecord | None = None
+    """The key's user in the key's team."""
+
+    @property
+    def organization_id(self) -> str | None:
+        """Return the id of the organization that counts, made or not."""
+        if self.team is not None and self.team.organization_id is not None:
+            return self.team.organization_id
+        return self.key.organization_id
+
+    def concerns(self, kind: str, identity: str) -> bool:
+        """Whether a change of that key, team, user, organization or budget is one of what is known here."""
+        if kind == "budget":
+            named = (self.key, self.team, self.user, self.organization)
+            return any(record is not None and record.budget_id == identity for record in named)
+        return identity == {
+            "key": self.key.id,
+            "team": self.key.team_id,
+            "user": self.key.user_id,
+            "organization": self.organization_id,
+        }.get(kind)
 
 
 def duration_seconds(text: str) -> int | None:
@@ -140,19 +266,6 @@ def anchored(changes: Mapping[str, Any], before: Allowance, now: datetime) -> di
         return dict(changes)
     anchor = now.replace(microsecond=0) if changes["budget_duration"] is not None else None
     return {**changes, "budget_anchor": anchor}
-
-
-def read_allowance(row: Mapping[Any, Any], prefix: str) -> Allowance:
-    """Return the allowance in a row whose columns are labelled with their table's name and `_`."""
-    return Allowance(
-        row[f"{prefix}rpm_limit"],
-        row[f"{prefix}tpm_limit"],
-        row[f"{prefix}max_parallel_requests"],
-        row[f"{prefix}max_budget"],
-        row[f"{prefix}budget_duration"],
-        row[f"{prefix}budget_anchor"],
-        bool(row[f"{prefix}blocked"]),
-    )
 
 
 def allowance_columns(allowance: Allowance) -> dict[str, Any]:
