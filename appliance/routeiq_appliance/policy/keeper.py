@@ -36,7 +36,10 @@ class Source(Protocol):
         """Disconnect."""
 
     async def read(self) -> tuple[bytes, bytes]:
-        """Return document and signature, empty where there is none; raises `StateError` while it is away."""
+        """Return document and signature, empty where there is none.
+
+        Raises `StateError` while it is away, `ConfigError` for what is no text.
+        """
 
 
 def signed(document: bytes, signature: bytes, key: PublicKey) -> None:
@@ -75,7 +78,8 @@ class PolicyKeeper:
         self._key = key
         self._max_bytes = max_bytes
         self._seconds = seconds
-        self._seen: tuple[bytes, bytes] = (b"", b"")
+        self._seen: tuple[bytes, bytes] | None = (b"", b"")
+        self._refused = ""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -102,6 +106,10 @@ class PolicyKeeper:
             found = await self._source.read()
         except StateError:
             return  # told by whoever connects
+        except ConfigError as error:
+            self._seen = None
+            self._refuse(str(error))
+            return
         if found == self._seen:
             return
         self._seen = found
@@ -112,10 +120,7 @@ class PolicyKeeper:
         try:
             self._use(self._read(document, signature), "redis")
         except ConfigError as error:
-            self.degraded = True
-            _LOG.error(
-                "policy of redis is refused: the one in force stays", extra={"reason": str(error)[:2000]}
-            )
+            self._refuse(str(error))
 
     def _read(self, document: bytes, signature: bytes) -> RuleSet:
         if len(document) > self._max_bytes:
@@ -132,9 +137,15 @@ class PolicyKeeper:
             raise ConfigError(f"{_NAME}: its version is {rules.version}, and {before} is in force")
         return rules
 
+    def _refuse(self, reason: str) -> None:
+        if reason != self._refused:  # once, not every time that it is read
+            self._refused = reason
+            _LOG.error("policy of redis is refused: the one in force stays", extra={"reason": reason[:2000]})
+        self.degraded = True
+
     def _use(self, rules: RuleSet, where: str) -> None:
         self.gate.rules = rules
-        self.degraded = False
+        self.degraded, self._refused = False, ""
         _LOG.info(
             "policy in force", extra={"from": where, "rules": len(rules.rules), "version": rules.version}
         )

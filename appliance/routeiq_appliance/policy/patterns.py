@@ -14,7 +14,7 @@ from routeiq_appliance.errors import ConfigError
 
 __all__ = ["MAX_EXPANDED", "compile_pattern", "expanded"]
 
-MAX_EXPANDED = 500
+MAX_EXPANDED = 300
 """Atoms of a pattern with its counted repetitions written out; a repeated atom costs every character of a text."""
 _MAX_SHOWN = 200
 _COUNTED = re.compile(r"\{\s*(\d+)\s*(,)?\s*(\d*)\s*\}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from routeiq_appliance.errors import StateError
+from routeiq_appliance.errors import ConfigError, StateError
 from routeiq_appliance.state.shared.session import Session
 from routeiq_appliance.state.shared.wire import Wire, WireError, read_address
 
@@ -41,7 +41,7 @@ class RedisRules:
     async def read(self) -> tuple[bytes, bytes]:
         """Return document and signature, empty where there is none; a document one byte too long is cut.
 
-        Raises `StateError` while Redis is away.
+        Raises `StateError` while Redis is away, `ConfigError` when it keeps something else than text.
         """
         wire = self._session.wire
         if wire is None:
@@ -56,7 +56,7 @@ class RedisRules:
         if not (
             isinstance(found, list) and len(found) == 2 and all(isinstance(item, bytes) for item in found)
         ):
-            raise StateError("redis keeps something else than text under the policy's name")
+            raise ConfigError(f"{RULES_KEY}: is no text")
         return found[0], found[1]
 
 

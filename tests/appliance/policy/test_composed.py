@@ -1,12 +1,19 @@
 """Calls through a composed gateway with a policy: what is answered, told and kept. The upstream is in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.appliance.redis_server import running_redis
+from tests.appliance.test_tracing import Collector
 
-from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.errors import ConfigError, UpstreamError
+from routeiq_appliance.policy.redis import RULES_KEY, SIGNATURE_KEY
+from routeiq_signing.keys import generate_key_files
+from routeiq_signing.sigstore_bundle import message_bundle
 
 Gateways = Callable[..., AsyncGenerator[Any, None]]
 
@@ -248,3 +255,120 @@ async def test_each_action_is_counted_with_its_time(run_gateway: Gateways) -> No
                 )
                 == 1
             )
+
+
+async def test_streams_and_other_dialects_are_judged_alike(run_gateway: Gateways) -> None:
+    async for running in run_gateway(
+        _policy(_REWRITE + _NO_CLOUD.replace("rules:\n", "")), ROUTEIQ_POLICY_ENABLED="true"
+    ):
+        messages = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
+        answer = await _ask(running, model="cloud", messages=messages, stream=True)
+        assert answer.status_code == 200
+        assert answer.headers["x-routeiq-policy"] == "down"
+        assert (await _ask(running, model="cloud", stream=True)).status_code == 403
+        body = {"model": "cloud", "max_tokens": 5, "messages": messages[:1]}
+        refused = await running.client.post("/v1/messages", json=body, headers=running.auth)
+        assert (refused.status_code, refused.json()["type"]) == (403, "error")
+        assert refused.json()["error"]["message"] == "this data stays here"
+        assert refused.headers["x-routeiq-policy"] == "no-cloud"
+        assert running.upstream.asked == ["local-1"]
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    server = Collector()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_the_decision_is_a_span_of_the_call(run_gateway: Gateways, collector: Collector) -> None:  # K13
+    settings = {"ROUTEIQ_POLICY_ENABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    async for running in run_gateway(_policy(_NO_CLOUD), **settings):
+        await _ask(running)
+        await _ask(running, model="cloud")
+    spans = collector.spans()
+    calls = {span.span_id: span for span in spans if span.name == "gateway.request"}
+    found = [
+        ({item.key: item.value for item in span.attributes}, calls[span.parent_span_id])
+        for span in spans
+        if span.name == "routeiq.policy.evaluate"
+    ]
+    assert [(told["action"].string_value, told["rules_evaluated"].int_value) for told, _ in found] == [
+        ("allow", 1),
+        ("deny", 1),
+    ]
+    assert found[1][0]["rule"].string_value == "no-cloud"
+    assert len(calls) == 2
+
+
+async def test_rules_in_a_file_are_in_force_and_a_broken_one_keeps_the_gateway_from_starting(
+    run_gateway: Gateways, tmp_path: Path
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules:\n  - {name: none, then: deny}\n")
+    async for running in run_gateway(_policy(f"file: {file}"), ROUTEIQ_POLICY_ENABLED="true"):
+        assert (await _ask(running)).headers["x-routeiq-policy"] == "none"
+    file.write_text("rules:\n  - {name: none, then: force, model: lokal}\n")
+    with pytest.raises(ConfigError, match=r"rules.yaml:2: rules\[0\].model: no group `lokal`"):
+        async for _ in run_gateway(_policy(f"file: {file}"), ROUTEIQ_POLICY_ENABLED="true"):
+            pass
+
+
+@pytest.mark.e2e
+async def test_rules_of_redis_come_into_force_and_broken_ones_are_shown_degraded(
+    run_gateway: Gateways,
+) -> None:
+    with running_redis() as server:  # H6
+        settings = {"ROUTEIQ_POLICY_ENABLED": "true", "REDIS_URL": server.url}
+        server.cli("SET", RULES_KEY, "rules: [{name: by-redis, then: deny}]")
+        async for running in run_gateway(_policy(_NO_CLOUD), **settings):
+            keeper = running.gateway.app._lifespan.start.__self__._policy
+            ready = running.client.get
+            assert (await _ask(running)).headers["x-routeiq-policy"] == "by-redis"
+            assert (await ready("/health/readiness")).json()["degraded"] == []
+            server.cli("SET", RULES_KEY, "rules: [{name: by-redis, then: [}]")
+            await keeper.refresh()
+            assert (await _ask(running)).headers["x-routeiq-policy"] == "by-redis"
+            assert (await ready("/health/readiness")).json()["degraded"] == ["policy"]
+            registry = running.gateway.metrics.registry
+            assert registry.get_sample_value("gateway_degraded_mode", {"service": "policy"}) == 1
+            server.cli("LPUSH", "x", "y")
+            server.cli("RENAME", "x", RULES_KEY)  # a list
+            await keeper.refresh()
+            assert (await _ask(running)).headers["x-routeiq-policy"] == "by-redis"
+            assert keeper.degraded
+            server.cli("SET", RULES_KEY, "rules: [{name: again, then: deny}]")
+            await keeper.refresh()
+            assert (await _ask(running)).headers["x-routeiq-policy"] == "again"
+            server.cli("DEL", RULES_KEY)
+            await keeper.refresh()
+            assert (await _ask(running)).status_code == 200
+            assert (await ready("/health/readiness")).json()["degraded"] == []
+
+
+@pytest.mark.e2e
+async def test_rules_of_redis_are_signed_where_a_key_is_given(run_gateway: Gateways, tmp_path: Path) -> None:
+    file, key = tmp_path / "rules.yaml", tmp_path / "key"
+    file.write_text("rules: [{name: by-redis, then: deny}]\n")
+    private = generate_key_files(key, b"a passphrase")
+    raw = file.read_bytes()
+    bundle = message_bundle(private.public.keyid, raw, private.sign(raw)).decode()
+    with running_redis() as server:
+        settings = {
+            "ROUTEIQ_POLICY_ENABLED": "true",
+            "REDIS_URL": server.url,
+            "ROUTEIQ_POLICY_KEY": f"{key}.pub",
+        }
+        server.cli("SET", RULES_KEY, raw.decode())
+        async for running in run_gateway(_policy(_NO_CLOUD), **settings):
+            keeper = running.gateway.app._lifespan.start.__self__._policy
+            assert (await _ask(running)).status_code == 200
+            assert keeper.degraded
+            server.cli("MSET", SIGNATURE_KEY, bundle, RULES_KEY, raw.decode())
+            await keeper.refresh()
+            assert (await _ask(running)).headers["x-routeiq-policy"] == "by-redis"
+            assert not keeper.degraded
