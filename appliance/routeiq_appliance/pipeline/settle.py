@@ -53,6 +53,7 @@ def ledger_row(
         "key_id": principal.key_id,
         "team_id": principal.team_id,
         "user_id": principal.user_id,
+        "organization_id": principal.organization_id,
         "kind": call.kind,
         # PostgreSQL takes no NUL in text; a caller may send one in a model's name.
         "asked": (call.asked if call.ruling is None else call.ruling.asked)[:128].replace("\0", ""),

@@ -5,7 +5,7 @@ NULL, or 0, false and one attempt where the column needs a value.
 
 The two databases differ in where the work is cheap. PostgreSQL takes the lines as one JSON text and does all of it in
 one statement: it runs on another core, and this one only copies bytes. SQLite runs on this core, where `json_extract`
-of 22 names costs twice as much as checking and binding them here; the check also refuses what SQLite would store
+of 23 names costs twice as much as checking and binding them here; the check also refuses what SQLite would store
 although the column's type is another.
 """
 
@@ -26,6 +26,7 @@ _TEXT = (
     "key_id",
     "team_id",
     "user_id",
+    "organization_id",
     "kind",
     "asked",
     "group",
@@ -48,9 +49,9 @@ _INTEGERS = (
     "first_token_ms",
 )
 _COLUMNS = (
-    "id", "started_at", "key_id", "team_id", "user_id", "kind", "asked", "group", "deployment", "provider", "status",
-    "outcome", "stream", "prompt_tokens", "completion_tokens", "estimated", "cost", "attempts", "duration_ms",
-    "first_token_ms", "trace_id", "decision",
+    "id", "started_at", "key_id", "team_id", "user_id", "organization_id", "kind", "asked", "group", "deployment",
+    "provider", "status", "outcome", "stream", "prompt_tokens", "completion_tokens", "estimated", "cost", "attempts",
+    "duration_ms", "first_token_ms", "trace_id", "decision",
 )  # fmt: skip
 _LARGEST = 2**63 - 1
 _ROWS_PER_STATEMENT = (128, 32, 8, 1)
