@@ -5,11 +5,11 @@ period that ends at `budget_reset_at` is the one that `spend` belongs to.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from routeiq_appliance.moving.values import UnfitError, Values
-from routeiq_appliance.state.records import Allowance, duration_seconds, period_of
+from routeiq_appliance.state.records import Allowance, duration_seconds, merged, period_of
 
 __all__ = ["PATTERN_CHANGE", "Limits", "groups_of", "limits_of"]
 
@@ -19,7 +19,7 @@ _ALL = frozenset({"*", "all-proxy-models", "all-team-models"})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is allowed, what of it is spent, and since when: Unix seconds, 0 without a period."""
+    """What the row itself allows, what is spent, and since when: Unix seconds, 0 without a period."""
 
     allowance: Allowance
     spent: int
@@ -27,29 +27,19 @@ class Limits:
 
 
 def limits_of(values: Values, now: datetime, budget: Values | None = None) -> Limits:
-    """Return the limits of a row, those of its budget's row where it has none of its own; raises `UnfitError`."""
-    own = [values] if budget is None else [values, budget]
-    duration = _first(own, "budget_duration")
-    anchor = None
-    if duration is not None:
-        seconds = duration_seconds(duration)
-        if seconds is None:
-            raise UnfitError("budget_duration: not a duration that is known here")
-        reset = next((at for at in (item.instant("budget_reset_at") for item in own) if at is not None), None)
-        anchor = (reset - timedelta(seconds=seconds) if reset is not None else now).replace(microsecond=0)
-    allowance = Allowance(
-        rpm_limit=_count(own, "rpm_limit"),
-        tpm_limit=_count(own, "tpm_limit"),
-        max_parallel_requests=_count(own, "max_parallel_requests", parallel=True),
-        max_budget=next(
-            (amount for amount in (item.dollars("max_budget") for item in own) if amount is not None), None
-        ),
-        budget_duration=duration,
-        budget_anchor=anchor,
-        blocked=values.flag("blocked"),
-    )
-    period = 0 if anchor is None else period_of(allowance, anchor.timestamp())
-    return Limits(allowance, values.dollars("spend") or 0, period)
+    """Return the limits of a row that names the budget `budget`; raises `UnfitError`."""
+    own = _allowance(values, now)
+    named = _allowance(budget, now) if budget is not None else None
+    if named is not None and (own.max_budget is None) != (own.budget_duration is None):
+        # LiteLLM takes the amount from one and the period from the other; here both are one wish, and the row's.
+        both = merged(Allowance(), named)
+        if own.max_budget is None:
+            own = replace(own, max_budget=both.max_budget)
+        else:
+            own = replace(own, budget_duration=both.budget_duration, budget_anchor=both.budget_anchor)
+    anchor = merged(own, named).budget_anchor
+    period = 0 if anchor is None else period_of(merged(own, named), anchor.timestamp())
+    return Limits(own, values.dollars("spend") or 0, period)
 
 
 def groups_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -59,16 +49,28 @@ def groups_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """
     if not _ALL.isdisjoint(names):
         return (), []
+    if len(names) > 1_000:
+        raise UnfitError("models: more than 1000")
     for name in names:
         if len(name) > 256 or not name.isprintable():
             raise UnfitError("models: a name that no group can have")
     return tuple(names), [PATTERN_CHANGE] if any("*" in name for name in names) else []
 
 
-def _first(rows: Sequence[Values], column: str) -> str | None:
-    return next((text for text in (row.text(column) for row in rows) if text is not None), None)
-
-
-def _count(rows: Sequence[Values], column: str, *, parallel: bool = False) -> int | None:
-    counts = (row.count(column, parallel=parallel) for row in rows)
-    return next((count for count in counts if count is not None), None)
+def _allowance(values: Values, now: datetime) -> Allowance:
+    duration, anchor = values.text("budget_duration"), None
+    if duration is not None:
+        seconds = duration_seconds(duration)
+        if seconds is None or len(duration) > 16:
+            raise UnfitError("budget_duration: not a duration that is known here")
+        reset = values.instant("budget_reset_at")
+        anchor = (reset - timedelta(seconds=seconds) if reset is not None else now).replace(microsecond=0)
+    return Allowance(
+        rpm_limit=values.count("rpm_limit"),
+        tpm_limit=values.count("tpm_limit"),
+        max_parallel_requests=values.count("max_parallel_requests", parallel=True),
+        max_budget=values.dollars("max_budget"),
+        budget_duration=duration,
+        budget_anchor=anchor,
+        blocked=values.flag("blocked"),
+    )

@@ -9,35 +9,21 @@ import hmac
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from routeiq_appliance.moving.allowance import groups_of, limits_of
 from routeiq_appliance.moving.outcome import Carried, Held, Outcome
-from routeiq_appliance.moving.people import shown_name
-from routeiq_appliance.moving.restrictions import changes, kept_metadata, restrictions
+from routeiq_appliance.moving.people import Named, Terms, shown_name
+from routeiq_appliance.moving.restrictions import changes, kept_metadata, key_type_of, restrictions
 from routeiq_appliance.moving.values import UnfitError, Values
 from routeiq_appliance.state.records import allowance_columns
 
-__all__ = ["Named", "key_name", "key_outcome"]
+__all__ = ["key_name", "key_outcome"]
 
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _HINT = re.compile(r"sk-\.\.\.[!-~]{1,8}")
 _MOST_MODELS = 1_000
 _UI_TEAM = "litellm-dashboard"
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The rows that a key names, as far as there are any; and which of them stay behind."""
-
-    team: Values | None = None
-    user: Values | None = None
-    budget: Values | None = None
-    permission: Values | None = None
-    held: str | None = None
-    """Which of them was not carried: without it the key's limits would be gone."""
 
 
 def key_name(values: Values) -> str:
@@ -51,18 +37,16 @@ def key_name(values: Values) -> str:
     return f"{hint} {short}" if _HINT.fullmatch(hint) else short
 
 
-def key_outcome(values: Values, named: Named, pepper: bytes, now: datetime, *, unsafe: bool) -> Outcome:
+def key_outcome(values: Values, named: Named, pepper: bytes, terms: Terms) -> Outcome:
     """Return what becomes of a row of LiteLLM_VerificationToken."""
     name = key_name(values)
     try:
-        return _outcome(values, named, pepper, now, name, unsafe=unsafe)
+        return _outcome(values, named, pepper, terms, name)
     except UnfitError as error:
         return Held(name, str(error))
 
 
-def _outcome(
-    values: Values, named: Named, pepper: bytes, now: datetime, name: str, *, unsafe: bool
-) -> Outcome:
+def _outcome(values: Values, named: Named, pepper: bytes, terms: Terms, name: str) -> Outcome:
     token = values.text("token") or ""
     if not _TOKEN.fullmatch(token):
         return Held(name, "its token is no SHA-256: LiteLLM does not accept it either")
@@ -71,10 +55,10 @@ def _outcome(
     if named.held is not None:
         return Held(name, f"its {named.held} was not carried")
     lost = restrictions(values, "key", named.permission)
-    if lost and not unsafe:
+    if lost and not terms.unsafe:
         return Held(name, f"not enforced here: {lost[0]}")
-    limits = limits_of(values, now, named.budget)
-    models, told = _models(values, named)
+    limits = limits_of(values, terms.now, named.budget)
+    models, told = groups_of(values.names("models"))
     metadata = values.metadata()
     columns: dict[str, Any] = {
         "id": uuid.uuid4().hex,
@@ -83,12 +67,16 @@ def _outcome(
         "alias": values.name("key_alias", most=256),
         "models": list(models),
         "metadata": kept_metadata(metadata),
-        "created_at": values.instant("created_at") or now,
+        "created_at": values.instant("created_at") or terms.now,
         "expires_at": values.instant("expires"),
         "team_id": values.name("team_id"),
         "user_id": values.name("user_id"),
         "model_limits": _model_limits(values, metadata),
         "fail_closed": False,
+        "organization_id": values.name("organization_id"),
+        "key_type": key_type_of(values),
+        "budget_id": values.name("budget_id"),
+        "updated_at": values.instant("updated_at"),
         **allowance_columns(limits.allowance),
     }
     told += changes(values, "key") + [f"not enforced any more: {item}" for item in lost]
@@ -96,24 +84,6 @@ def _outcome(
     if any("budget" in limit for limit in columns["model_limits"].values()):
         told.append("the budgets of its models begin with nothing spent")
     return Carried(name, columns, f"key:{columns['id']}", limits.spent, limits.period, tuple(told))
-
-
-def _models(values: Values, named: Named) -> tuple[tuple[str, ...], list[str]]:
-    """Return the key's groups; LiteLLM asks its user's list, too, when it has no team."""
-    models, told = groups_of(values.names("models"))
-    if len(models) > _MOST_MODELS:
-        raise UnfitError(f"models: more than {_MOST_MODELS}")
-    if named.user is None or values.text("team_id"):
-        return models, told
-    of_user, _ = groups_of(named.user.names("models"))
-    if not of_user:
-        return models, told
-    both = tuple(name for name in models if name in of_user) if models else of_user
-    if not both:
-        raise UnfitError("models: it shares none with its user, and none would mean all")
-    if both != models:
-        told.append("the models of its user are written into it")
-    return both, told
 
 
 def _user_changes(values: Values, named: Named) -> list[str]:

@@ -1,4 +1,4 @@
-"""What LiteLLM enforces of a key, team or user and this gateway does not. Pure.
+"""What LiteLLM enforces of a key, team, user or budget and this gateway does not. Pure.
 
 Rule: a row is not carried when that would let it do more than before, for example because a limit is not enforced
 here; whoever wants it all the same says so. What only grants more there, or has no effect on calls, is a change to be
@@ -6,13 +6,23 @@ told. Source: litellm/proxy/auth/auth_checks.py and `LiteLLM_ManagementEndpoint_
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from routeiq_appliance.moving.values import Values
+from routeiq_appliance.pipeline.roles import KEY_TYPES
 
-__all__ = ["changes", "kept_metadata", "restrictions"]
+__all__ = ["Kind", "changes", "kept_metadata", "key_type_of", "restrictions"]
 
-_LLM_ROUTES = frozenset({"llm_api_routes", "openai_routes"})
+Kind = Literal["budget", "key", "organization", "team", "user"]
+
+_ROUTES = {
+    frozenset({"llm_api_routes"}): "llm_api",
+    frozenset({"openai_routes"}): "llm_api",
+    frozenset({"llm_api_routes", "openai_routes"}): "llm_api",
+    frozenset({"management_routes"}): "management",
+    frozenset({"info_routes"}): "read_only",
+}
+"""LiteLLM's names for many routes → the type of key that may use them."""
 _METADATA_LIMITS = {
     "end_user_budget_id": "budgets of end users",
     "enforced_params": "required request fields",
@@ -22,16 +32,15 @@ _METADATA_LIMITS = {
     "policies": "guardrail policies",
     "tag_rpm_limit": "requests a minute per tag",
 }
-_TEAM_LIMITS = {
-    "model_rpm_limit": "requests a minute per model of a team",
-    "model_tpm_limit": "tokens a minute per model of a team",
-    "team_member_budget_id": "budgets of a team's members",
+_OWNER_LIMITS = {
+    "model_rpm_limit": "requests a minute per model of more than one key",
+    "model_tpm_limit": "tokens a minute per model of more than one key",
 }
 _CONFIDENTIAL = ("logging", "secret_manager_settings")
 """Metadata that holds credentials of other services."""
 _DROPPED = {
     "routeiq": "`metadata.routeiq` is acted on here: it was left out",
-    "logging": "callbacks of its own (`metadata.logging`) are not called; they were left out",
+    "logging": "callbacks of its own (`metadata.logging`) are not called: they were left out",
     "secret_manager_settings": "`metadata.secret_manager_settings` was left out",
 }
 _TYPES = ("rpm_limit_type", "tpm_limit_type")
@@ -41,33 +50,35 @@ _CHANGES = {
     "auto_rotate": "it is not rotated any more",
     "budget_fallbacks": "no other model takes over when its budget is spent",
     "config": "its own provider configuration is not used",
+    "model_id": "its model aliases are not followed: use `router_settings.model_group_alias`",
+    "password": "its password was left out: there is no sign-in",
     "permissions": "further permissions are not granted",
     "router_settings": "its own router settings are not used",
     "soft_budget": "nobody is told when its soft budget is reached",
+    "sso_user_id": "there is no sign-on: only its keys open the gateway",
+    "temp_budget_increase": "the temporary increase of its budget does not hold",
 }
 
 
-def restrictions(values: Values, kind: str, permission: Values | None) -> list[str]:
-    """Return what would not be enforced any more, in words that end "… not enforced here".
+def restrictions(values: Values, kind: Kind, permission: Values | None = None) -> list[str]:
+    """Return what would not be enforced any more, each to be read after "not enforced here: ".
 
-    `kind` is `key`, `team` or `user`; `permission` the row that `object_permission_id` names. Raises `UnfitError`.
+    `permission` is the row that `object_permission_id` names. Raises `UnfitError`.
     """
     return [*_columns(values, kind), *_metadata(values, kind), *_permission(permission)]
 
 
-def changes(values: Values, kind: str) -> list[str]:
+def changes(values: Values, kind: Kind) -> list[str]:
     """Return what is different and restricts nothing; raises `UnfitError`."""
     found = [text for column, text in _CHANGES.items() if _says(values.text(column))]
+    if kind == "budget":
+        return found
     metadata = values.object("metadata")
     found += [text for name, text in _DROPPED.items() if metadata.get(name)]
     if any(metadata.get(name) for name in _TYPES):
         found.append("its limits are exact: not shared out by `rpm_limit_type` or `tpm_limit_type`")
     if metadata.get("temp_budget_increase"):
-        found.append("the temporary increase of its budget does not hold")
-    if kind == "team" and _says(values.text("members_with_roles")):
-        found.append("its members are not kept: keys name their user and team")
-    if kind == "user" and values.text("password"):
-        found.append("its password was left out: there is no sign-in")
+        found.append(_CHANGES["temp_budget_increase"])
     return found
 
 
@@ -76,22 +87,29 @@ def kept_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in metadata.items() if name != "routeiq" and name not in _CONFIDENTIAL}
 
 
-def _columns(values: Values, kind: str) -> Iterator[str]:
+def key_type_of(values: Values) -> str | None:
+    """Return the type of a key by its column, else by the routes that it may use; None: of no type."""
+    routes = frozenset(values.names("allowed_routes"))
+    return _ROUTES.get(routes) if routes else values.text("key_type")
+
+
+def _columns(values: Values, kind: Kind) -> Iterator[str]:
     if values.count("tpd_limit") is not None:
         yield "tokens a day"
     if _says(values.text("budget_limits")):
         yield "budgets over several periods"
     if values.names("policies"):
         yield "guardrail policies"
-    if kind != "key" and values.object("model_max_budget"):
-        yield f"budgets per model of a {kind}"
+    if kind == "budget" and values.names("allowed_models"):
+        yield "models of a member"
     if kind != "key":
+        if values.object("model_max_budget"):
+            yield f"budgets per model of a {kind}"
         return
-    routes = values.names("allowed_routes")
-    if routes and not _LLM_ROUTES.issuperset(routes):
+    if values.names("allowed_routes") and key_type_of(values) is None:
         yield "a list of allowed routes"
-    if values.text("key_type") in {"management", "read_only"}:
-        yield "a key that may call no model"
+    if key_type_of(values) not in {None, *KEY_TYPES}:
+        yield "a type of key that is not known"
     if values.text("project_id"):
         yield "the limits of a project"
     for entry in values.object("model_max_budget").values():
@@ -100,9 +118,9 @@ def _columns(values: Values, kind: str) -> Iterator[str]:
             return
 
 
-def _metadata(values: Values, kind: str) -> Iterator[str]:
-    metadata = values.object("metadata")
-    limits = _METADATA_LIMITS if kind == "key" else {**_METADATA_LIMITS, **_TEAM_LIMITS}
+def _metadata(values: Values, kind: Kind) -> Iterator[str]:
+    metadata = values.object("metadata") if kind != "budget" else {}
+    limits = _METADATA_LIMITS if kind == "key" else {**_METADATA_LIMITS, **_OWNER_LIMITS}
     yield from (text for name, text in limits.items() if metadata.get(name))
 
 

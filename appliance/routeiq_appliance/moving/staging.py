@@ -57,6 +57,15 @@ class Staging:
             row: Row = json.loads(data)
             yield row
 
+    def identities(self, table: str, start: str) -> Iterator[str]:
+        """Yield the identities of a table's rows that begin with `start`, less that."""
+        query = (
+            "SELECT identity FROM rows WHERE name = ? AND identity >= ? AND identity < ? ORDER BY identity"
+        )
+        # No character comes after the last one of Unicode, and none of LiteLLM's ids begins with it.
+        for (identity,) in self._connection.execute(query, (table, start, start + "\U0010ffff")):
+            yield identity.removeprefix(start)
+
     def find(self, table: str, identity: str | None) -> Row | None:
         """Return the row of this identity, or None."""
         query = "SELECT data FROM rows WHERE name = ? AND identity = ?"

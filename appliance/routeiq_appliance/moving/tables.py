@@ -4,8 +4,8 @@ Source: litellm/proxy/schema.prisma of LiteLLM 1.106.
 """
 
 __all__ = [
-    "BUDGETS", "CARRIED", "CREDENTIALS", "KEYS", "MODELS", "ORGANIZATIONS", "PERMISSIONS", "PREFIX", "PROJECTS",
-    "TEAMS", "TEAM_MEMBERS", "USERS", "why_not",
+    "BUDGETS", "CARRIED", "CREDENTIALS", "KEYS", "MODELS", "ORGANIZATIONS", "ORGANIZATION_MEMBERS", "PERMISSIONS",
+    "PREFIX", "PROJECTS", "TEAMS", "TEAM_MEMBERS", "USERS", "why_not",
 ]  # fmt: skip
 
 PREFIX = "LiteLLM_"
@@ -14,6 +14,7 @@ CREDENTIALS = "LiteLLM_CredentialsTable"
 KEYS = "LiteLLM_VerificationToken"
 MODELS = "LiteLLM_ProxyModelTable"
 ORGANIZATIONS = "LiteLLM_OrganizationTable"
+ORGANIZATION_MEMBERS = "LiteLLM_OrganizationMembership"
 PERMISSIONS = "LiteLLM_ObjectPermissionTable"
 PROJECTS = "LiteLLM_ProjectTable"
 TEAMS = "LiteLLM_TeamTable"
@@ -26,6 +27,7 @@ CARRIED = {
     KEYS: ("token",),
     MODELS: ("model_id",),
     ORGANIZATIONS: ("organization_id",),
+    ORGANIZATION_MEMBERS: ("organization_id", "user_id"),
     PERMISSIONS: ("object_permission_id",),
     PROJECTS: ("project_id",),
     TEAMS: ("team_id",),
@@ -45,7 +47,6 @@ _WHY = {
     "LiteLLM_JWTKeyMapping": "tokens of an identity provider are not mapped to keys",
     "LiteLLM_MCPServerTable": "MCP servers are not served here",
     "LiteLLM_ModelTable": "aliases of a team's models: use `router_settings.model_group_alias`",
-    "LiteLLM_OrganizationMembership": "users are not members of organizations here",
     "LiteLLM_PolicyTable": "LiteLLM's policies name guardrails, which are not run here",
     "LiteLLM_SSOConfig": "there is no sign-on through LiteLLM",
     "LiteLLM_SpendLogs": "calls of the past stay with LiteLLM's database; what each key has spent is carried",

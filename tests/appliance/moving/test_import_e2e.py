@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tests.appliance.moving.litellm_schema import create_tables
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
-from routeiq_appliance.state.tables import keys, spend, teams, users
+from routeiq_appliance.state.tables import budgets, keys, spend, teams, users
 
 pytestmark = pytest.mark.e2e
 
@@ -116,6 +116,9 @@ def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["rows"] == {
+        "budgets": {"found": 1, "carried": 1, "already_here": 0, "not_carried": 0},
+        "organizations": {"found": 0, "carried": 0, "already_here": 0, "not_carried": 0},
+        "members": {"found": 0, "carried": 0, "already_here": 0, "not_carried": 0},
         "teams": {"found": 2, "carried": 1, "already_here": 0, "not_carried": 1},
         "users": {"found": 1, "carried": 1, "already_here": 0, "not_carried": 0},
         "keys": {"found": 6, "carried": 3, "already_here": 0, "not_carried": 3},
@@ -137,7 +140,9 @@ def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> 
     assert ann["model_limits"] == {"small": {"rpm": 5}}
     assert ann["budget_anchor"].isoformat() == "2026-11-01T00:00:00+00:00"
     other = found["sk-...bbbb"]
-    assert (other["models"], other["max_budget"], other["rpm_limit"]) == ([], 25 * 10**11, 7)
+    assert (other["models"], other["max_budget"], other["budget_id"]) == ([], None, "b1")
+    (budget,) = rows_of(engine, budgets)
+    assert (budget["id"], budget["max_budget"], budget["rpm_limit"]) == ("b1", 25 * 10**11, 7)
     assert found["sk-...blocked"]["blocked"]
     spent = {(row["scope"].partition(":")[0], row["period"]): row["amount"] for row in rows_of(engine, spend)}
     assert spent == {
