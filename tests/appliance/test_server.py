@@ -127,7 +127,10 @@ async def test_the_console_is_served_to_a_browser_with_a_key(
         browser = {"authorization": f"Basic {password}"}
         answer = await running.client.get("/ui/", headers=browser)
         assert answer.text == "<h1>RouteIQ</h1>"
-        assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'", "connect-src 'self'", "form-action 'none'"} <= {
+            *policy
+        }
         assert (await running.client.get("/ui/")).headers["www-authenticate"] == 'Basic realm="routeiq"'
         for path in ("/ui/link.txt", "/ui/../secret.txt", "/ui/%2e%2e/secret.txt", "/ui//etc/passwd"):
             assert (await running.client.get(path, headers=browser)).status_code in {401, 404}

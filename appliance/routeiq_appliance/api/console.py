@@ -1,4 +1,9 @@
-"""Serves the console's static files at `/ui/`: from one folder, read-only, nothing outside it, nothing from outside."""
+"""Serves the console's static files at `/ui/`: from one folder, read-only, nothing outside it, nothing from outside.
+
+The files take a key as the password of HTTP Basic, since no route but liveness and readiness is open. The management
+API takes none of that: a browser attaches such a password by itself, to whatever asks for it, so a foreign page could
+act with it. The console asks for a key in a form and sends it as a bearer token, which no browser adds.
+"""
 
 from pathlib import Path
 
@@ -18,13 +23,16 @@ _TYPES = {
     ".txt": b"text/plain; charset=utf-8",
     ".woff2": b"font/woff2",
 }
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 _HEADERS: Headers = [
-    (
-        b"content-security-policy",
-        b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    ),
+    (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-cache"),
 ]
 _PREFIX = "/ui/"
