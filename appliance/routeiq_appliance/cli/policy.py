@@ -1,6 +1,7 @@
 """`routeiq policy`: check rules, run a table of cases against them, sign them for Redis."""
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 
 if TYPE_CHECKING:
     from routeiq_appliance.policy.document import Known
+    from routeiq_appliance.policy.schema import Rule
 
 __all__ = ["policy"]
 
+_SLOW_SECONDS = 0.1
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 _CONFIG = click.option(
     "--config",
@@ -54,13 +57,15 @@ def check(context: click.Context, file: Path, config_file: Path | None, as_json:
         (str(number), rule.name, rule.then, "dry run" if rule.dry_run else "")
         for number, rule in enumerate(found.rules, 1)
     ]
-    lines = [*_table(("", "RULE", "THEN", ""), rows), f"{file}: valid"]
-    emit(
-        {"valid": True, "rules": [{"name": rule.name, "then": rule.then, "dry_run": rule.dry_run}
-                                  for rule in found.rules]},
-        as_json=as_json,
-        text="\n".join(lines),
-    )  # fmt: skip
+    slow = list(_slow(found.rules))
+    lines = [*_table(("", "RULE", "THEN", ""), rows)]
+    lines += [
+        f"{item['rule']}: a pattern can take {item['seconds']} s for the longest text; `+` is faster than `{{1,64}}`"
+        for item in slow
+    ]
+    lines.append(f"{file}: valid")
+    told = [{"name": rule.name, "then": rule.then, "dry_run": rule.dry_run} for rule in found.rules]
+    emit({"valid": True, "rules": told, "slow": slow}, as_json=as_json, text="\n".join(lines))
 
 
 @policy.command()
@@ -134,6 +139,19 @@ def sign(file: Path, key_file: Path, passphrase_file: Path | None, passphrase_fd
     parse_rules(raw.decode("utf-8", "replace"), name=str(file))
     key = load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
     click.echo(message_bundle(key.public.keyid, raw, key.sign(raw)), nl=False)
+
+
+def _slow(rules: "Iterable[Rule]") -> Iterable[dict[str, Any]]:
+    """Yield the rules whose patterns would hold up a worker."""
+    from routeiq_appliance.policy.patterns import slowest  # noqa: PLC0415
+    from routeiq_appliance.policy.schema import PolicySection  # noqa: PLC0415
+
+    for rule in rules:
+        for criteria in (rule.when, rule.unless):
+            for pattern in (criteria.text if criteria is not None else None) or ():
+                seconds = slowest(pattern, PolicySection().text_chars, time.process_time)
+                if seconds > _SLOW_SECONDS:
+                    yield {"rule": rule.name, "pattern": pattern, "seconds": round(seconds, 1)}
 
 
 def _known(config_file: Path | None) -> "Known | None":

@@ -12,11 +12,14 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from routeiq_appliance.errors import ConfigError
 
-__all__ = ["MAX_EXPANDED", "compile_pattern", "expanded"]
+__all__ = ["MAX_EXPANDED", "compile_pattern", "expanded", "slowest"]
 
 MAX_EXPANDED = 300
 """Atoms of a pattern with its counted repetitions written out; a repeated atom costs every character of a text."""
 _MAX_SHOWN = 200
+_TRIED = 50_000
+_HARD = ("a", "é", "ab1 ", "12345 ", "word ")
+"""Repeated: what ordinary classes match without an end."""
 _COUNTED = re.compile(r"\{\s*(\d+)\s*(,)?\s*(\d*)\s*\}")
 _CLASS_ESCAPE = re.compile(r"\\[pPxuU](\{[^}]*\}|[0-9A-Za-z])?")
 
@@ -29,7 +32,7 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     try:
         validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
     except SchemaError as error:
-        raise ConfigError(f"is no pattern: {_reason(str(error))}") from None
+        raise ConfigError(f"cannot be used: {_reason(str(error))}") from None
     found = validator.isinstance_python
 
     def search(text: str) -> bool:
@@ -71,6 +74,20 @@ def expanded(pattern: str) -> int:
         stack.pop()
         total += stack.pop()
     return total
+
+
+def slowest(pattern: str, chars: int, clock: Callable[[], float]) -> float:
+    """Return about how many seconds a text of `chars` characters can take, tried on texts that find nothing early.
+
+    `clock`: seconds of this process's work.
+    """
+    search = compile_pattern(pattern)
+    seconds = 0.0
+    for text in _HARD:
+        before = clock()
+        search((text * (_TRIED // len(text) + 1))[:_TRIED])
+        seconds = max(seconds, clock() - before)
+    return seconds * chars / _TRIED
 
 
 def _atom(pattern: str, position: int) -> int:

@@ -96,7 +96,7 @@ def cases(tmp_path: Path) -> Path:
         (_A + "then: force, tag: us}", "no deployment has the tag `us`"),
         (
             "rules:\n  - name: a\n    when:\n      text:\n        - ok\n        - '('\n    then: deny",
-            "r:6: rules[0].when.text[1]: is no",
+            "r:6: rules[0].when.text[1]: cannot",
         ),
         (_A + "when: {time: [{timezone: Mars/Base}]}, then: deny}", "`Mars/Base` is no time zone"),
         (_A + "when: {time: [{hours: 8-18}]}, then: deny}", "hours: string should match pattern"),
