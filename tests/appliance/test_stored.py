@@ -1,9 +1,11 @@
 """What a stored model may be, and how a worker's table follows the store (C6, H11, I4)."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,6 +21,9 @@ from routeiq_appliance.stored.entries import Judge, tidy
 from routeiq_appliance.stored.live import LiveModels
 from routeiq_appliance.stored.load import Models, configured_models
 from routeiq_appliance.stored.table import groups_of
+from routeiq_appliance.telemetry.logs import JsonFormatter
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 TEXT = """
 model_list:
@@ -219,3 +224,25 @@ async def test_where_nothing_is_stored_nobody_looks(executor: ThreadPoolExecutor
     await live.close()
     assert heard == []
     assert not live.enabled
+
+
+async def test_the_log_shows_no_credential_that_came_while_it_was_written(
+    executor: ThreadPoolExecutor,
+) -> None:
+    formatter = JsonFormatter("s", ["sk-of-the-start"])
+    handler = logging.NullHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        worker = Worker(MemoryState(_spent), executor)
+        entry = make_judge().entry("g", {**GIVEN, "api_key": "sk-of-the-user"}, {}, "m1")
+        short = make_judge().entry("g", {**GIVEN, "api_key": "timestamp"}, {}, "m2")
+        entries = {"m1": (NOW, entry), "m2": (NOW, short)}
+        worker.store.models, worker.store.generation = replace(worker.store.models, entries=entries), "g1"
+        await worker.live.refresh()
+        line = formatter.format(logging.makeLogRecord({"msg": "sk-of-the-user sk-of-the-start"}))
+    finally:
+        root.removeHandler(handler)
+    assert "sk-of-the" not in line
+    assert '"timestamp"' in line

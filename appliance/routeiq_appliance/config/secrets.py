@@ -1,12 +1,14 @@
 """Lists what settings and configuration hold in confidence."""
 
 import re
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
+from routeiq_appliance.config.model_list import ModelEntry
 from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.settings import Settings
 
-__all__ = ["secrets_of"]
+__all__ = ["entry_secrets", "secrets_of"]
 
 _CONFIDENTIAL = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 _MIN_CHARS = 6
@@ -21,15 +23,21 @@ def secrets_of(settings: Settings, config: GatewayConfig) -> list[str]:
         settings.database_url,
         settings.redis_url,
         settings.otel_headers,
+        settings.store_key,
     ]
     secrets = [item.get_secret_value() for item in held if item is not None]
     urls = [url.get_secret_value() for url in (settings.database_url, settings.redis_url) if url is not None]
     secrets += [urlsplit(url).password or "" for url in urls]
-    for entry in config.model_list:
+    secrets += entry_secrets(config.model_list)
+    return [secret for secret in secrets if len(secret) >= _MIN_CHARS]
+
+
+def entry_secrets(entries: Iterable[ModelEntry]) -> Iterator[str]:
+    """Yield what deployments hold in confidence; some may be empty."""
+    for entry in entries:
         given = entry.litellm_params
-        secrets.append(given.api_key or "")
-        secrets += [str(value) for value in (given.extra_headers or {}).values()]
+        yield given.api_key or ""
+        yield from (str(value) for value in (given.extra_headers or {}).values())
         # Names that LiteLLM knows and we do not: `aws_secret_access_key`, `vertex_credentials`, …
         extra = given.model_extra or {}
-        secrets += [v for name, v in extra.items() if isinstance(v, str) and _CONFIDENTIAL.search(name)]
-    return [secret for secret in secrets if len(secret) >= _MIN_CHARS]
+        yield from (v for name, v in extra.items() if isinstance(v, str) and _CONFIDENTIAL.search(name))

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from routeiq_appliance.errors import StateError
 from routeiq_appliance.state.shared.interface import Notice, SharedState
 from routeiq_appliance.stored.load import Models, ReadModels
+from routeiq_appliance.telemetry.logs import redact
 
 __all__ = ["LiveModels", "SyncStatus"]
 
@@ -52,6 +53,7 @@ class LiveModels:
         seconds: float = _SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        redact(models.secrets)
         self.models = models
         self.status = SyncStatus(succeeded_at=now())
         self._install = install
@@ -93,6 +95,7 @@ class LiveModels:
             try:
                 if await loop.run_in_executor(self._executor, self._generation) != self.models.generation:
                     models = await loop.run_in_executor(self._executor, self._read, self.models)
+                    redact(models.secrets)
                     self._install(models)
                     self.models = models
                     _LOG.info(

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from routeiq_appliance.config.model_list import ModelEntry
 from routeiq_appliance.config.models import GatewayConfig
+from routeiq_appliance.config.secrets import entry_secrets
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.types import Deployment
 from routeiq_appliance.state.models import ModelRecord, ModelStore
@@ -20,6 +21,7 @@ from routeiq_appliance.stored.table import Groups, groups_of
 __all__ = ["NOTHING_STORED", "Models", "ReadModels", "configured_models", "read_models"]
 
 _LOG = logging.getLogger(__name__)
+_MIN_SECRET = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,12 @@ class Models:
     """Id → when the row was written, and its entry."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Id → why the row is not served."""
+
+    @property
+    def secrets(self) -> list[str]:
+        """What stored entries hold in confidence; not what is so short that a caller could cut words out of the log."""
+        found = entry_secrets(entry for _, entry in self.entries.values())
+        return [secret for secret in found if len(secret) >= _MIN_SECRET]
 
     @property
     def deployments(self) -> dict[str, Deployment]:

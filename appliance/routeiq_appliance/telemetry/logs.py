@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any
 
-__all__ = ["CallLog", "JsonFormatter", "LineWriter", "configure_logs"]
+__all__ = ["CallLog", "JsonFormatter", "LineWriter", "configure_logs", "redact"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message", "asctime", "taskName",
@@ -129,10 +129,16 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, service: str, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        secrets = tuple(secrets)
         self._service = service
-        self._secrets = tuple({*filter(None, secrets)} | {json.dumps(s)[1:-1] for s in secrets if s})
+        self._first = tuple(secrets)
+        self._secrets: tuple[str, ...] = ()
+        self.redact(())
         self._worker = os.getpid()
+
+    def redact(self, secrets: Iterable[str]) -> None:
+        """Cut these out as well, in the place of those that were given here before."""
+        everything = {*filter(None, (*self._first, *secrets))}
+        self._secrets = tuple(everything | {json.dumps(s)[1:-1] for s in everything})
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one JSON object."""
@@ -219,6 +225,14 @@ class CallLog:
         if known is None:
             known = self._names[name] = json.dumps(name).encode()
         return known
+
+
+def redact(secrets: Iterable[str]) -> None:
+    """Keep these out of the log too: credentials that came while the process runs; those of before may show again."""
+    known = tuple(secrets)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonFormatter):
+            handler.formatter.redact(known)
 
 
 def configure_logs(level: str, *, service: str, secrets: Iterable[str]) -> LineWriter:
