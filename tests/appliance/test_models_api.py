@@ -402,6 +402,14 @@ async def test_a_row_whose_address_is_refused_by_now_is_listed_and_not_served(
         assert (await site.post("/model/delete", {"id": "private"})).status_code == 200
 
 
+@pytest.mark.parametrize("identity", ["\0", "\ud800", "", "x" * 129, 7, None])
+async def test_an_id_that_no_row_can_have_is_400(site: Site, identity: Any) -> None:
+    for path, value in (("delete", {"id": identity}), ("update", {"model_info": {"id": identity}})):
+        content = json.dumps(value)
+        answer = await site.running.client.post(f"/model/{path}", content=content, headers=site.running.auth)
+        assert answer.status_code in {400, 404}, answer.text
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

@@ -113,7 +113,11 @@ def test_health_forgets_who_is_gone_and_what_was_known_of_who_changed() -> None:
     for name in "abc":
         health.failed(name, 1.0, may_rest=False)
         health.rest(name, 100, 1.0)
+    told.clear()
     health.keep(["a", "b", "d"], changed=["b"])
+    assert sorted(told) == ["b", "c"], (
+        "the others, and the metrics, are told that these are not open any more"
+    )
     assert set(health.breakers) == {"a", "b", "d"}
     assert health.available("a", 2.0) == "resting"
     assert health.available("b", 2.0) is None

@@ -215,13 +215,19 @@ class Health:
     def keep(self, names: Iterable[str], *, changed: Iterable[str]) -> None:
         """Forget all deployments but `names`, and what is known of those that `changed`: they are others now."""
         wanted, anew = set(names), set(changed)
-        for name in [name for name in self.breakers if name not in wanted or name in anew]:
+        gone = {
+            name: breaker for name, breaker in self.breakers.items() if name not in wanted or name in anew
+        }
+        for name in gone:
             del self.breakers[name]
         for name in wanted:
             self.breakers.add(name)
         for kept in (self._rests, self._failed_at):
             for name in [name for name in kept if name not in wanted or name in anew]:
                 del kept[name]
+        for name, breaker in gone.items():
+            if breaker.state is not State.CLOSED:
+                self._on_change(name, State.CLOSED)
 
     def apply(self, value: str, now: float) -> tuple[str, State] | None:
         """Take another worker's transition (`write_change`); returns what it changed here, None for nothing.

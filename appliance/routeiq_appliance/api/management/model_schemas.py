@@ -59,7 +59,7 @@ class UpdateModel(Body):
 class DeleteModel(Body):
     """The body of `POST /model/delete`."""
 
-    id: Annotated[str, Field(min_length=1, max_length=128, description="`model_info.id`")]
+    id: Annotated[Name, Field(description="`model_info.id`")]
 
 
 class ListedModel(BaseModel):
