@@ -1,7 +1,8 @@
 """What the bodies and events of each kind of call look like: usage, text, the model's name, a stream's end. Pure.
 
 Shapes: OpenAI API reference (chat, completions, embeddings, responses, audio, images, moderations), Anthropic API
-reference (messages), Cohere's and Jina's rerank. An upstream may put anything anywhere: what has another shape is passed over.
+reference (messages), Cohere's and Jina's rerank. An upstream may put anything anywhere: what has another shape is
+passed over.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ class Dialect:
         """Put the group that answers in place of the upstream's name of the model."""
         body["model"] = group
 
-    def finishes(self, event: dict[str, Any]) -> bool:
+    def finishes(self, event: dict[str, Any]) -> bool:  # noqa: ARG002 - says the same of all
         """Whether the stream may end after this event."""
         return True
 
@@ -44,7 +45,7 @@ class Dialect:
         """Whether an event, or a body with status 200, tells an error instead of an answer."""
         return bool(event.get("error")) and not (event.get("data") or event.get("results"))
 
-    def says_something(self, event: dict[str, Any]) -> bool:
+    def says_something(self, event: dict[str, Any]) -> bool:  # noqa: ARG002 - says the same of all
         """Whether an event holds more than usage."""
         return True
 
@@ -75,7 +76,7 @@ class ChatDialect(Dialect):
             for call in calls if isinstance(calls, list) else ():
                 function = call.get("function") if isinstance(call, dict) else None
                 if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-                    tally.text_bytes += len(function["arguments"])
+                    tally.text_bytes += _size(function["arguments"])
 
     def finishes(self, event: dict[str, Any]) -> bool:
         """See `Dialect.finishes`."""
@@ -111,10 +112,10 @@ class MessagesDialect(Dialect):
         if not isinstance(usage, dict):
             return
         given = [usage.get(name) for name in _ANTHROPIC_INPUT]
-        if _is_count(given[0]):
-            # A stream's first event may hold zeros, for usage that comes with the last one or not at all.
-            tally.prompt_tokens = min(_MAX_TOKENS, sum(n for n in given if type(n) is int and _is_count(n)))
-            tally.counted = tally.counted or tally.prompt_tokens > 0
+        total = sum(n for n in given if type(n) is int and _is_count(n)) if _is_count(given[0]) else 0
+        if total:
+            # Zeros tell nothing: a stream's first event holds them for usage that comes last, or its last one after it.
+            tally.prompt_tokens, tally.counted = min(_MAX_TOKENS, total), True
         output = usage.get("output_tokens")
         if type(output) is int and _is_count(output):
             tally.completion_tokens = output
@@ -128,6 +129,8 @@ class MessagesDialect(Dialect):
                     text = part.get(name)
                     if isinstance(text, str):
                         tally.text_bytes += _size(text)
+                if isinstance(part.get("input"), dict):
+                    tally.text_bytes += _size(str(part["input"]))  # nearly its JSON
 
     def rename(self, body: dict[str, Any], group: str) -> None:
         """See `Dialect.rename`."""
@@ -165,7 +168,11 @@ class ResponsesDialect(Dialect):
             tally.text_bytes += _size(delta)
         output = body.get("output")
         for item in output if isinstance(output, list) else ():
-            content = item.get("content") if isinstance(item, dict) else None
+            if not isinstance(item, dict):
+                continue
+            if isinstance(item.get("arguments"), str):
+                tally.text_bytes += _size(item["arguments"])
+            content = item.get("content")
             for part in content if isinstance(content, list) else ():
                 if isinstance(part, dict) and isinstance(part.get("text"), str):
                     tally.text_bytes += _size(part["text"])
@@ -180,7 +187,8 @@ class ResponsesDialect(Dialect):
 
     def finishes(self, event: dict[str, Any]) -> bool:
         """See `Dialect.finishes`."""
-        return event.get("type") in _RESPONSE_ENDS
+        kind = event.get("type")
+        return isinstance(kind, str) and kind in _RESPONSE_ENDS
 
     def fails(self, event: dict[str, Any]) -> bool:
         """See `Dialect.fails`."""
@@ -188,7 +196,7 @@ class ResponsesDialect(Dialect):
 
 
 class PlainDialect(Dialect):
-    """Answers in one piece whose usage is told in one of several ways: embeddings, rerank, images, moderations, audio."""
+    """Answers in one piece that tell usage in one of several ways: embeddings, rerank, images, moderations, audio."""
 
     def note_usage(self, body: dict[str, Any], tally: Tally) -> None:
         """See `Dialect.note_usage`."""
@@ -203,6 +211,14 @@ class PlainDialect(Dialect):
         """See `Dialect.rename`. Not every one names a model."""
         if "model" in body:
             body["model"] = group
+
+
+class CountDialect(PlainDialect):
+    """Anthropic's count_tokens. The number is the answer; nothing was used."""
+
+    def note_usage(self, body: dict[str, Any], tally: Tally) -> None:  # noqa: ARG002 - says the same of all
+        """See `Dialect.note_usage`."""
+        tally.counted = True
 
 
 _ANTHROPIC_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -237,7 +253,7 @@ DIALECTS: Mapping[Kind, Dialect] = {
     "messages": MessagesDialect(),
     "responses": ResponsesDialect(),
     "embedding": _PLAIN,
-    "count_tokens": _PLAIN,
+    "count_tokens": CountDialect(),
     "rerank": _PLAIN,
     "moderation": _PLAIN,
     "image": _PLAIN,
