@@ -42,7 +42,7 @@ def check(context: click.Context, file: Path, config_file: Path | None, as_json:
     from routeiq_appliance.config.load import read_text  # noqa: PLC0415
     from routeiq_appliance.config.mistakes import ConfigMistakesError  # noqa: PLC0415
     from routeiq_appliance.errors import ConfigError  # noqa: PLC0415
-    from routeiq_appliance.policy.document import parse_rules  # noqa: PLC0415
+    from routeiq_appliance.policy.document import parse_rules, rule_notes  # noqa: PLC0415
 
     known = _known(config_file)
     try:
@@ -58,14 +58,15 @@ def check(context: click.Context, file: Path, config_file: Path | None, as_json:
         for number, rule in enumerate(found.rules, 1)
     ]
     slow = list(_slow(found.rules))
+    notes = list(rule_notes(found.rules, known)) if known is not None else []
     lines = [*_table(("", "RULE", "THEN", ""), rows)]
     lines += [
         f"{item['rule']}: a pattern can take {item['seconds']} s for the longest text; `+` is faster than `{{1,64}}`"
         for item in slow
     ]
-    lines.append(f"{file}: valid")
+    lines += [*notes, f"{file}: valid"]
     told = [{"name": rule.name, "then": rule.then, "dry_run": rule.dry_run} for rule in found.rules]
-    emit({"valid": True, "rules": told, "slow": slow}, as_json=as_json, text="\n".join(lines))
+    emit({"valid": True, "rules": told, "slow": slow, "notes": notes}, as_json=as_json, text="\n".join(lines))
 
 
 @policy.command()

@@ -1,7 +1,7 @@
 """Step 3: the group that answers (a routing strategy, for `auto` only), then its deployments in order.
 
-An explicit group is taken as asked: what a rule of the site made of it (`policy`) it was made before. `CallError` 404
-for an unknown group, 403 for one that the key may not use, 503 when nothing is left. Which strategy decides is
+An explicit group is taken as asked; if a rule of the site (`policy`) changed it, that was before. `CallError` 404 for
+an unknown group, 403 for one that the key may not use, 503 when nothing is left. Which strategy decides is
 `routing.precedence`'s, the order `routing.balance`'s.
 """
 

@@ -6,7 +6,7 @@ compile, and models, deployments and tags that exist (`Known`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -14,13 +14,14 @@ from routeiq_appliance.config.document import Document, Path, dotted, parse_docu
 from routeiq_appliance.config.mistakes import ConfigMistakesError, Mistake, explain, nearest
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.limits import DEFAULT_LIMITS, Limits
-from routeiq_appliance.pipeline.types import Deployment
+from routeiq_appliance.pipeline.types import Deployment, Kind
+from routeiq_appliance.policy.criteria import model_matcher
 from routeiq_appliance.policy.patterns import compile_pattern
 from routeiq_appliance.policy.schema import Criteria, Rule, RulesFile
 from routeiq_appliance.policy.table import CaseEntry, CasesFile
 from routeiq_appliance.policy.windows import zone_of
 
-__all__ = ["Known", "known_of", "parse_cases", "parse_rules", "rule_mistakes"]
+__all__ = ["Known", "known_of", "parse_cases", "parse_rules", "rule_mistakes", "rule_notes"]
 
 _Schema = TypeVar("_Schema", RulesFile, CasesFile)
 
@@ -31,6 +32,7 @@ _FOR = {
     "tag": ("force",),
     "deployment": ("force",),
 }
+_KINDS = frozenset(get_args(Kind))
 _HINT = "docs/policy.md describes rules"
 _TARGETS = {"rewrite": ("model", "map"), "force": ("model", "tag", "deployment")}
 
@@ -120,6 +122,16 @@ def rule_mistakes(rules: Sequence[Rule], known: Known | None) -> Iterator[tuple[
             yield (number, *path), what
 
 
+def rule_notes(rules: Sequence[Rule], known: Known) -> Iterator[str]:
+    """Yield what is seldom meant: an allowed or denied model that there is none of."""
+    models = known.groups | known.aliases.keys() | {"auto"}
+    for rule in rules:
+        for criteria in (rule.when, rule.unless):
+            for name in (criteria.models if criteria is not None else None) or ():
+                if rule.then in {"allow", "deny"} and not any(map(model_matcher([name]), models)):
+                    yield f"{rule.name}: there is no model `{name}`" + nearest(name, models)
+
+
 def _action(rule: Rule) -> Iterator[tuple[Path, str]]:
     for name, actions in _FOR.items():
         if getattr(rule, name) is not None and rule.then not in actions:
@@ -142,6 +154,9 @@ def _criteria(criteria: Criteria, where: str) -> Iterator[tuple[Path, str]]:
             zone_of(window.timezone)
         except ConfigError as error:
             yield (where, "time", number, "timezone"), str(error)
+    for number, kind in enumerate(criteria.kinds or ()):
+        if kind not in _KINDS:
+            yield (where, "kinds", number), f"no kind of call is `{kind}`" + nearest(kind, _KINDS)
     if criteria.text_of != "everybody" and criteria.text is None:
         yield (where, "text_of"), "says whose messages `text` reads, and there is none"
     size = criteria.size

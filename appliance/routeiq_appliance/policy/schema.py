@@ -56,9 +56,9 @@ class Criteria(Strict):
     teams: Annotated[_Names | None, Field(description="Ids or aliases of teams")] = None
     users: Annotated[_Names | None, Field(description="Ids of users")] = None
     organizations: Annotated[_Names | None, Field(description="Ids of organizations")] = None
-    roles: Annotated[_Names | None, Field(description="Roles of keys: `admin` or as keys are given them")] = (
-        None
-    )
+    roles: Annotated[
+        list[Literal["admin", "viewer"]] | None, Field(min_length=1, description="Roles of keys")
+    ] = None
     models: Annotated[
         _Names | None,
         Field(description="Models asked for, or the groups they are other names of; `*` and `?` stand for any text, "
@@ -80,7 +80,9 @@ class Criteria(Strict):
         Field(description="Whose messages `text` reads: all, or those with the role `user`"),
     ] = "everybody"
     stream: Annotated[bool | None, Field(description="Whether the answer is streamed")] = None
-    dialects: Annotated[_Names | None, Field(description="The API spoken: `openai`, `anthropic`, …")] = None
+    dialects: Annotated[
+        list[Literal["openai", "anthropic"]] | None, Field(min_length=1, description="The API that is spoken")
+    ] = None
     kinds: Annotated[_Names | None, Field(description="`chat`, `text`, `embedding`, …")] = None
 
 

@@ -104,6 +104,12 @@ def cases(tmp_path: Path) -> Path:
             _A + "when: {size: {min_bytes: 2, max_bytes: 1}}, then: deny}",
             "size.min_bytes: is above max_bytes",
         ),
+        (_A + "when: {kinds: [chats]}, then: deny}", "no kind of call is `chats`; did you mean `chat`?"),
+        (
+            _A + "when: {dialects: [opnai]}, then: deny}",
+            "must be 'openai' or 'anthropic'; did you mean `openai`?",
+        ),
+        (_A + "when: {roles: [admn]}, then: deny}", "must be 'admin' or 'viewer'; did you mean `admin`?"),
         (_A + "unless: {}, then: deny}", "unless: is empty"),
         (_A + "when: {text_of: user}, then: deny}", "text_of: says whose"),
         (_A + "when: {teams: x}, then: deny}", "when.teams: input should be a valid list"),
@@ -147,6 +153,17 @@ def test_check_tells_the_rules(rules: Path, tmp_path: Path) -> None:
     assert f"{rules}:9: rules[1].model: no group `local` in model_list" in result.stderr
     told = json.loads(_run("check", rules, "--config", config, "--json").stdout)
     assert (told["valid"], told["mistakes"][0]["line"]) == (False, 9)
+
+
+def test_check_names_models_that_there_are_none_of(rules: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(_CONFIG)
+    rules.write_text("rules:\n  - {name: a, when: {models: [clod, 'x*', local]}, then: deny}\n")
+    result = _run("check", rules, "--config", config)
+    assert (result.exit_code, result.stdout.splitlines()[2:4]) == (
+        0,
+        ["a: there is no model `clod`; did you mean `cloud`?", "a: there is no model `x*`"],
+    )
 
 
 def test_a_table_is_run(rules: Path, cases: Path) -> None:
