@@ -79,14 +79,24 @@ def wait(seconds: float, as_json: bool) -> None:
               help="LiteLLM's database as `pg_dump` writes it: plain SQL, or the same as gzip")  # fmt: skip
 @click.option("--from-url-file", type=click.Path(path_type=Path),
               help="A file that holds the URL of LiteLLM's database, to read it as it runs")  # fmt: skip
+@click.option("--models-out", type=click.Path(path_type=Path),
+              help="A new folder for models that LiteLLM keeps in its database: a model_list, credentials apart; "
+              "LITELLM_SALT_KEY opens them")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Tell what would happen; write nothing")
 @click.option("--unsafe-drop-limits", is_flag=True,
               help="Carry also keys, teams and users with limits that are not enforced here")  # fmt: skip
 @json_option
 def import_litellm(
-    dump: Path | None, from_url_file: Path | None, dry_run: bool, unsafe_drop_limits: bool, as_json: bool
+    dump: Path | None,
+    from_url_file: Path | None,
+    models_out: Path | None,
+    dry_run: bool,
+    unsafe_drop_limits: bool,
+    as_json: bool,
 ) -> None:
-    """Bring keys, teams and users of a LiteLLM proxy over; keys go on working with the same secret.
+    """Bring keys, teams, users, organizations, budgets and models of a LiteLLM proxy over.
+
+    Keys go on working with the same secret.
 
     All is written in one transaction, or nothing is. What is here already stays as it is: safe to repeat. Nothing of
     the dump is executed.
@@ -99,7 +109,7 @@ def import_litellm(
     if (dump is None) == (from_url_file is None):
         raise click.UsageError("give one of --dump and --from-url-file")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    wish = Wish(dump, from_url_file, dry_run=dry_run, unsafe=unsafe_drop_limits)
+    wish = Wish(dump, from_url_file, models_out, dry_run=dry_run, unsafe=unsafe_drop_limits)
     report = import_site(wish, os.environ, BarProgress(), now=datetime.now(UTC))
     emit(report, as_json=as_json, text=report_text(report))
 

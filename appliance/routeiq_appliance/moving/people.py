@@ -9,8 +9,9 @@ from routeiq_appliance.moving.allowance import Limits, groups_of, limits_of
 from routeiq_appliance.moving.outcome import Carried, Held, Outcome
 from routeiq_appliance.moving.restrictions import Kind, changes, kept_metadata, restrictions
 from routeiq_appliance.moving.values import UnfitError, Values
+from routeiq_appliance.pipeline.principal import member_scope
 from routeiq_appliance.pipeline.roles import USER_ROLES
-from routeiq_appliance.state.records import allowance_columns
+from routeiq_appliance.state.records import MemberRecord, allowance_columns
 
 __all__ = [
     "Named", "Terms", "budget_outcome", "members_of_team", "organization_member", "organization_outcome", "shown_name",
@@ -186,8 +187,9 @@ def _member(
     columns = {
         "kind": kind, "owner_id": owner, "user_id": user, "role": role, "created_at": terms.now, **_only_limits(limits),
     }  # fmt: skip
-    scope = f"member:{owner}/{user}" if kind == "team" and len(f"member:{owner}/{user}") <= 192 else ""
-    return Carried(name, columns, scope, spent if scope else 0, limits.period)
+    # Members of organizations have no limits of their own here.
+    scope = member_scope(MemberRecord("team", owner or "", user, role, terms.now)) if kind == "team" else ""
+    return Carried(name, columns, scope, spent, limits.period)
 
 
 def _decided(

@@ -1,4 +1,4 @@
-"""The parser of dumps: what pg_dump writes is read as it was; whatever else is in the file is refused or passed over."""
+"""The parser of dumps: what pg_dump writes is read as it was; all else in the file is refused or passed over."""
 
 import gzip
 import io

@@ -1,5 +1,6 @@
 """A site moves over for real: LiteLLM's schema in PostgreSQL, pg_dump, the import, and a call with the old secret."""
 
+import base64
 import gzip
 import hashlib
 import json
@@ -13,15 +14,18 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+import yaml
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.appliance.moving.litellm_schema import create_tables
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
-from routeiq_appliance.state.tables import budgets, keys, spend, teams, users
+from routeiq_appliance.state.tables import budgets, keys, members, organizations, spend, teams, users
 
 pytestmark = pytest.mark.e2e
 
 SECRET = "sk-made-by-litellm-1234"
 PEPPER = "p" * 40
+SALT = "sk-salt-of-the-tests"
 AWKWARD = "tab\there, line\nbreak, 'quote', \"double\", back\\slash, $$ and {brace,} \\."
 
 
@@ -41,23 +45,46 @@ def site(postgresql: PostgreSQL) -> str:
     return url
 
 
+def sealed(value: str, key: str = SALT) -> str:
+    """As LiteLLM writes it under `encryption_algorithm: aes-256-gcm`."""
+    nonce = os.urandom(12)
+    text = AESGCM(hashlib.sha256(key.encode()).digest()).encrypt(nonce, value.encode(), None)
+    return "v2:gcm:" + base64.urlsafe_b64encode(nonce + text).decode()
+
+
 def fill(connection: psycopg.Connection[Any]) -> None:
     def insert(table: str, **values: Any) -> None:
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join(["%s"] * len(values))
-        made = [json.dumps(value) if isinstance(value, dict) else value for value in values.values()]
+        made = [json.dumps(value) if _is_json(value) else value for value in values.values()]
         connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', made)  # type: ignore[call-overload]
+
+    def _is_json(value: Any) -> bool:
+        return isinstance(value, dict) or (
+            isinstance(value, list) and any(isinstance(item, dict) for item in value)
+        )
 
     by = {"created_by": "admin", "updated_by": "admin"}
     insert("LiteLLM_BudgetTable", budget_id="b1", max_budget=2.5, rpm_limit=7, budget_duration="30d",
            budget_reset_at="2026-12-01 00:00:00", **by)  # fmt: skip
+    insert("LiteLLM_BudgetTable", budget_id="b2", max_budget=5, **by)
+    insert("LiteLLM_OrganizationTable", organization_id="o1", organization_alias="acme", budget_id="b1", models=[],
+           spend=0.5, **by)  # fmt: skip
     insert("LiteLLM_TeamTable", team_id="t1", team_alias="research", models=["small"], spend=1.25, max_budget=100,
-           metadata={"note": AWKWARD}, members_with_roles={"a": 1}, tpm_limit=1000)  # fmt: skip
+           metadata={"note": AWKWARD}, tpm_limit=1000, organization_id="o1",
+           members_with_roles=[{"role": "admin", "user_id": "u1"}, {"role": "user", "user_id": "u2"}])  # fmt: skip
+    insert("LiteLLM_TeamMembership", team_id="t1", user_id="u1", spend=0.25, budget_id="b2")
     insert(
         "LiteLLM_TeamTable", team_id="t2", team_alias="watched", models=[], metadata={"guardrails": ["pii"]}
     )
     insert(
-        "LiteLLM_UserTable", user_id="u1", user_alias="ann", models=[], spend=0.1, user_role="internal_user"
+        "LiteLLM_UserTable",
+        user_id="u1",
+        user_alias="ann",
+        models=[],
+        spend=0.1,
+        user_role="internal_user",
+        user_email="ann@example.org",
     )
     insert("LiteLLM_VerificationToken", token=hashlib.sha256(SECRET.encode()).hexdigest(), key_name="sk-...1234",
            key_alias="ann's key", spend=0.123456789012, models=["small", "large"], team_id="t1", user_id="u1",
@@ -75,6 +102,16 @@ def fill(connection: psycopg.Connection[Any]) -> None:
         allowed_routes=["/key/info"],
     )
     insert("LiteLLM_VerificationToken", token="f" * 64, models=[], team_id="litellm-dashboard")
+    shared = {"api_key": sealed("sk-planted-shared")}
+    insert("LiteLLM_CredentialsTable", credential_name="shared", credential_values=shared, **by)
+    for number, (key, more) in enumerate(
+        ((SALT, {}), ("another", {}), (SALT, {"litellm_credential_name": "shared"}))
+    ):
+        params = {"model": "openai/tiny", "api_base": f"http://10.0.0.{number}/v1", **more}
+        params |= {} if more else {"api_key": "sk-planted-own"}
+        insert("LiteLLM_ProxyModelTable", model_id=f"m{number}", model_name=f"stored {number}".replace(" ", "-"),
+               litellm_params={name: sealed(value, key) for name, value in params.items()} | {"rpm": 7},
+               model_info={"id": f"m{number}", "mode": "chat", "db_model": True}, **by)  # fmt: skip
     for number in range(3):
         insert("LiteLLM_SpendLogs", request_id=f"r{number}", call_type="chat", startTime="2026-11-01", spend=0.1,
                endTime="2026-11-01", messages={"text": AWKWARD})  # fmt: skip
@@ -116,9 +153,10 @@ def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["rows"] == {
-        "budgets": {"found": 1, "carried": 1, "already_here": 0, "not_carried": 0},
-        "organizations": {"found": 0, "carried": 0, "already_here": 0, "not_carried": 0},
-        "members": {"found": 0, "carried": 0, "already_here": 0, "not_carried": 0},
+        "budgets": {"found": 2, "carried": 2, "already_here": 0, "not_carried": 0},
+        "organizations": {"found": 1, "carried": 1, "already_here": 0, "not_carried": 0},
+        "members": {"found": 2, "carried": 2, "already_here": 0, "not_carried": 0},
+        "models": {"found": 3, "carried": 0, "already_here": 0, "not_carried": 3},
         "teams": {"found": 2, "carried": 1, "already_here": 0, "not_carried": 1},
         "users": {"found": 1, "carried": 1, "already_here": 0, "not_carried": 0},
         "keys": {"found": 6, "carried": 3, "already_here": 0, "not_carried": 3},
@@ -128,6 +166,7 @@ def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> 
         ("keys", "its team was not carried"),
         ("keys", "not enforced here: a list of allowed routes"),
         ("keys", "a session of LiteLLM's admin page"),
+        ("models", "give --models-out to write them as `model_list`"),
     }
     (logs,) = [item for item in report["other_tables"] if item["table"] == "LiteLLM_SpendLogs"]
     assert logs["rows"] == 3
@@ -141,7 +180,7 @@ def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> 
     assert ann["budget_anchor"].isoformat() == "2026-11-01T00:00:00+00:00"
     other = found["sk-...bbbb"]
     assert (other["models"], other["max_budget"], other["budget_id"]) == ([], None, "b1")
-    (budget,) = rows_of(engine, budgets)
+    budget, _ = rows_of(engine, budgets)
     assert (budget["id"], budget["max_budget"], budget["rpm_limit"]) == ("b1", 25 * 10**11, 7)
     assert found["sk-...blocked"]["blocked"]
     spent = {(row["scope"].partition(":")[0], row["period"]): row["amount"] for row in rows_of(engine, spend)}
@@ -149,13 +188,24 @@ def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> 
         ("key", int(ann["budget_anchor"].timestamp())): 123456789012,
         ("team", 0): 125 * 10**10,
         ("user", 0): 10**11,
+        ("member", 0): 25 * 10**10,
+        ("organization", int(ann["budget_anchor"].timestamp())): 5 * 10**11,
     }
+    (user,) = rows_of(engine, users)
+    assert (user["email"], user["role"]) == ("ann@example.org", "internal_user")
+    found_members = {
+        (row["owner_id"], row["user_id"]): (row["role"], row["max_budget"])
+        for row in rows_of(engine, members)
+    }
+    assert found_members == {("t1", "u1"): ("admin", 5 * 10**12), ("t1", "u2"): ("user", None)}
     (team,) = rows_of(engine, teams)
-    assert (team["alias"], team["metadata"]["note"], team["tpm_limit"]) == ("research", AWKWARD, 1000)
-    before = [rows_of(engine, table) for table in (keys, teams, users, spend)]
+    assert (team["alias"], team["metadata"]["note"], team["organization_id"]) == ("research", AWKWARD, "o1")
+    all_tables = (budgets, keys, members, organizations, spend, teams, users)
+    before = [rows_of(engine, table) for table in all_tables]
     again = json.loads(run_import("--dump", dump, "--json", **environ).stdout)
     assert again["rows"]["keys"] == {"found": 6, "carried": 0, "already_here": 3, "not_carried": 3}
-    assert [rows_of(engine, table) for table in (keys, teams, users, spend)] == before
+    assert [rows_of(engine, table) for table in all_tables] == before
+    assert all(tally["carried"] == 0 for tally in again["rows"].values())
     engine.dispose()
 
 
@@ -211,3 +261,50 @@ def test_a_running_database_gives_the_same_as_its_dump(site: str, tmp_path: Path
     assert refused.returncode == 1
     assert "does not exist" in refused.stderr
     assert "planted" not in refused.stderr
+
+
+def test_stored_models_become_a_configuration_that_serves(site: str, tmp_path: Path) -> None:  # L4
+    dump, out = tmp_path / "litellm.sql", tmp_path / "models"
+    dump.write_bytes(subprocess.run(["pg_dump", site], check=True, capture_output=True).stdout)
+    environ = {"ROUTEIQ_PEPPER": PEPPER, "ROUTEIQ_DATA_DIR": str(tmp_path / "data"), "LITELLM_SALT_KEY": SALT}
+    tried = json.loads(
+        run_import("--dump", dump, "--models-out", out, "--dry-run", "--json", **environ).stdout
+    )
+    assert not out.exists()
+    assert not (tmp_path / "data").exists()
+    done = run_import("--dump", dump, "--models-out", out, "--json", **environ)
+    report = json.loads(done.stdout)
+    assert report["rows"] == tried["rows"]
+    assert report["rows"]["models"] == {"found": 3, "carried": 2, "already_here": 0, "not_carried": 1}
+    assert {(item["kind"], item["reason"]) for item in report["not_carried"] if item["kind"] == "models"} == {
+        ("models", "its parameters do not open with LITELLM_SALT_KEY: a skeleton was written")
+    }
+    text = (out / "model_list.yaml").read_text()
+    assert "planted" not in text + done.stdout + done.stderr
+    first, skeleton, third = yaml.safe_load(text)["model_list"]
+    assert first == {
+        "model_name": "stored-0",
+        "litellm_params": {
+            "model": "openai/tiny", "api_base": "http://10.0.0.0/v1", "rpm": 7,
+            "api_key": "os.environ/STORED_0_API_KEY",
+        },
+        "model_info": {"id": "m0", "mode": "chat"},
+    }  # fmt: skip
+    assert skeleton["litellm_params"]["model"] == "PROVIDER/MODEL"
+    assert third["litellm_params"]["api_key"] == "os.environ/STORED_2_API_KEY"
+    held = {path.name: (path.read_text(), oct(path.stat().st_mode)) for path in (out / "secrets").iterdir()}
+    assert held == {
+        "STORED_0_API_KEY": ("sk-planted-own", "0o100600"),
+        "STORED_2_API_KEY": ("sk-planted-shared", "0o100600"),
+    }
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"model_list": [first, third]}))
+    files = {f"{name}_FILE": str(out / "secrets" / name) for name in held}
+    check = [sys.executable, "-m", "routeiq_appliance.cli", "config", "check", "--strict", str(config)]
+    checked = subprocess.run(
+        check, env={"PATH": os.environ["PATH"], **files}, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+    again = run_import("--dump", dump, "--models-out", out, **environ)
+    assert again.returncode == 1
+    assert "exists" in again.stderr
