@@ -50,6 +50,19 @@ async def test_a_stream_without_an_end_mark_is_accounted_for_before_its_last_eve
     assert (bench.row()["prompt_tokens"], bench.row()["completion_tokens"]) == (3, 2)
 
 
+async def test_events_after_what_looked_like_the_end_keep_their_order(bench: Bench) -> None:
+    kinds = ["response.created", "response.completed", "response.output_text.delta", "response.completed"]
+    bench.upstream.script = [{"type": kind, "n": number} for number, kind in enumerate(kinds)]
+    call = AsgiCaller(
+        bench.running.gateway.app, "/v1/responses", {"model": "small", "input": "x", "stream": True},
+        bench.running.auth, trail=bench.trail,
+    )  # fmt: skip
+    await call.task
+    lines = [line for line in call.body.decode().split("\n") if line.startswith("data: ")]
+    assert [json.loads(line[6:])["n"] for line in lines] == [0, 1, 2, 3]
+    assert bench.trail[-3:] == ["row", "last", "settled"]
+
+
 async def test_a_stream_that_breaks_off_is_accounted_for_before_its_error(bench: Bench) -> None:
     bench.upstream.script = [*EVENTS[:1], UpstreamError("broken", 502, "it broke off")]
     call = bench.call(stream=True)

@@ -28,7 +28,8 @@ _START = datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC)
 _PICO = 10**12
 _TOKENS = Price(input_token=1_000_000, output_token=2_000_000)
 _PRINCIPAL = Principal(
-    "k1", team_id="t1", user_id="u1", organization_id="o1", scopes=(Scope("key:k1"), Scope("team:t1", period=1_700_000_000)),
+    "k1", team_id="t1", user_id="u1", organization_id="o1",
+    scopes=(Scope("key:k1"), Scope("team:t1", period=1_700_000_000)),
     model_limits={"small": ModelAllowance(rpm=1), "large": ModelAllowance(rpm=1)},
 )  # fmt: skip
 
@@ -186,9 +187,10 @@ def test_a_row_says_who_asked_for_what_and_who_answered() -> None:
     )
     assert row == {
         "id": "c" * 32, "started_at": _START, "key_id": "k1", "team_id": "t1", "user_id": "u1",
-        "organization_id": "o1", "kind": "chat", "asked": "small", "group": "small", "deployment": "small-1", "provider": "openai", "status": 200,
-        "outcome": "answered", "stream": True, "prompt_tokens": 3, "completion_tokens": 2, "estimated": False,
-        "cost": 7_000_000, "attempts": 1, "duration_ms": 1500, "first_token_ms": 12, "trace_id": "f" * 32,
+        "organization_id": "o1", "kind": "chat", "asked": "small", "group": "small", "deployment": "small-1",
+        "provider": "openai", "status": 200, "outcome": "answered", "stream": True, "prompt_tokens": 3,
+        "completion_tokens": 2, "estimated": False, "cost": 7_000_000, "attempts": 1, "duration_ms": 1500,
+        "first_token_ms": 12, "trace_id": "f" * 32,
         "decision": {"strategy": "explicit", "score": None, "ranking": [{"group": "small", "score": None}],
                      "reason": "named", "artifact": None, "balancing": "", "ms": 0.25},
         "charges": [("key:k1", 0), ("team:t1", 1_700_000_000), ("key:k1/model:small", 0)],

@@ -98,24 +98,29 @@ class DataPlane:
         events = await exchange.open_stream()
         headers = told(exchange)
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        frame, last = framing.frame, framing.done
-        finishes = None if last else DIALECTS[exchange.call.kind].finishes
+        frame, done, held = framing.frame, framing.done, b""
+        finishes = None if done else DIALECTS[exchange.call.kind].finishes
         async with aclosing(events):
             await request.start(200, b"text/event-stream; charset=utf-8", headers)
             with KeepAlive(request, self._keep_alive_seconds) as alive:
                 try:
                     async for event in events:
-                        alive.written = True
-                        if finishes is not None and finishes(event):
-                            last = frame(event)
-                        else:
-                            await request.write(frame(event))
+                        data = frame(event)
+                        if finishes is not None:
+                            if finishes(event) and not held:
+                                held = data
+                                continue
+                            held, data = b"", held + data  # it was not the end
+                        alive.writing = True
+                        await request.write(data)
+                        alive.writing, alive.written = False, True
                 except CallError as error:
                     # After the first byte an error can only be told as an event; no end follows.
                     exchange.broke_off(error.code or error.kind, error.status)
-                    await request.write(frame(framing.failure(error, request.id)), last=True)
-                    return
-            exchange.answered()
+                    last = frame(framing.failure(error, request.id))
+                else:
+                    exchange.answered()
+                    last = done or held
             await request.write(last, last=True)
 
 

@@ -21,7 +21,7 @@ def wishes_of(request: Request, metadata: Any) -> Wishes:
     tags = _split(request.header(b"x-litellm-tags")) | _split(request.header(b"x-routeiq-tags"))
     if isinstance(metadata, dict):
         told = metadata.get("conversation_id")
-        if conversation is None and isinstance(told, str):
+        if not conversation and isinstance(told, str):
             conversation = told
         tags |= _tags(metadata.get("tags"))
     if not (hint or strategy or conversation or tags):
