@@ -5,7 +5,7 @@ Two origins: RouteIQ's prototype (`LLMROUTER_*`), and LiteLLM's proxy. Whoever s
 
 from collections.abc import Iterator, Mapping
 
-__all__ = ["GONE", "RENAMED", "renamed"]
+__all__ = ["GONE", "RENAMED", "renamed", "render_renamed"]
 
 RENAMED = {
     # RouteIQ's prototype.
@@ -68,3 +68,17 @@ def renamed(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, GONE[name]
         elif name.startswith(_PROTOTYPE):
             yield name, "it has no meaning any more"
+
+
+def render_renamed() -> str:
+    """Return the table of docs/moving-from-litellm.md; a test compares the two."""
+    rows = [(name, f"`{new}`") for name, new in RENAMED.items()] + list(GONE.items())
+    lines = [f"| `{name}` | {what} |" for name, what in sorted(rows)]
+    return "\n".join(
+        [
+            "| not read | instead |",
+            "|-|-|",
+            *lines,
+            f"| any other `{_PROTOTYPE}*` | it has no meaning any more |",
+        ]
+    )

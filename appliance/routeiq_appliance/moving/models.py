@@ -16,6 +16,7 @@ from routeiq_appliance.moving.values import UnfitError, Values
 __all__ = ["Entry", "Secrets", "model_entry"]
 
 _CONFIDENTIAL = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
+_CREDENTIAL = "litellm_credential_name"
 _ENVIRONMENT = "os.environ/"
 _SEALED = re.compile(r"(?:v2:gcm:)?[A-Za-z0-9_+/-]{54,}={0,2}")
 """A nonce and a tag are forty bytes."""
@@ -68,7 +69,7 @@ def model_entry(
     opener = _Opener(salt_key, secrets, _variable(name))
     given = values.object("litellm_params")
     params = {key: opener.value(key, value) for key, value in given.items() if value is not None}
-    named = params.pop("litellm_credential_name", None)
+    named = params.pop(_CREDENTIAL, None)
     if isinstance(named, str) and not opener.failed:
         found = credential(named)
         if found is None:
@@ -110,7 +111,7 @@ class _Opener:
         if plain is None:
             self.failed = True
             return "PROVIDER/MODEL" if name == "model" else f"{_ENVIRONMENT}{variable}"
-        if plain.startswith(_ENVIRONMENT) or not _CONFIDENTIAL.search(name):
+        if plain.startswith(_ENVIRONMENT) or name == _CREDENTIAL or not _CONFIDENTIAL.search(name):
             return plain
         return f"{_ENVIRONMENT}{self._secrets.variable(variable, plain)}"
 

@@ -134,7 +134,8 @@ def _section(title: str, reasons: list[Mapping[str, Any]]) -> Iterable[str]:
     for item in reasons:
         shown = ", ".join(item["names"][:_NAMES_IN_TEXT])
         more = item["count"] - min(_NAMES_IN_TEXT, len(item["names"]))
-        yield f"  {item['count']} {item['kind']}: {item['reason']}"
+        kind = item["kind"].removesuffix("s") if item["count"] == 1 else item["kind"]
+        yield f"  {item['count']} {kind}: {item['reason']}"
         yield f"    {shown}{f', and {more} more' if more else ''}"
 
 

@@ -24,6 +24,7 @@ from routeiq_appliance.state.tables import budgets, keys, members, organizations
 pytestmark = pytest.mark.e2e
 
 SECRET = "sk-made-by-litellm-1234"
+GUIDE = Path(__file__).parents[3] / "docs" / "moving-from-litellm.md"
 PEPPER = "p" * 40
 SALT = "sk-salt-of-the-tests"
 AWKWARD = "tab\there, line\nbreak, 'quote', \"double\", back\\slash, $$ and {brace,} \\."
@@ -135,11 +136,10 @@ def dump(request: pytest.FixtureRequest, site: str, tmp_path_factory: pytest.Tem
     return path
 
 
-def run_import(*arguments: Any, **environ: Any) -> subprocess.CompletedProcess[str]:
+def run_import(*arguments: Any, cwd: Path | None = None, **environ: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "routeiq_appliance.cli", "admin", "import-litellm", *map(str, arguments)]
-    return subprocess.run(
-        command, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, text=True, check=False
-    )
+    environ = {"PATH": os.environ["PATH"], **environ}
+    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def rows_of(engine: sa.Engine, table: sa.Table) -> list[dict[str, Any]]:
@@ -308,3 +308,14 @@ def test_stored_models_become_a_configuration_that_serves(site: str, tmp_path: P
     again = run_import("--dump", dump, "--models-out", out, **environ)
     assert again.returncode == 1
     assert "exists" in again.stderr
+
+
+def test_the_report_is_as_the_guide_shows_it(site: str, tmp_path: Path) -> None:
+    dump = tmp_path / "litellm.sql"
+    dump.write_bytes(subprocess.run(["pg_dump", site], check=True, capture_output=True).stdout)
+    environ = {"ROUTEIQ_PEPPER": PEPPER, "ROUTEIQ_DATA_DIR": str(tmp_path / "data"), "LITELLM_SALT_KEY": SALT}
+    done = run_import("--dump", "litellm.sql", "--models-out", "litellm-models", cwd=tmp_path, **environ)
+    *lines, last = done.stdout.splitlines()
+    assert last == f"litellm.sql: brought to sqlite {tmp_path / 'data' / 'routeiq.sqlite3'}"
+    shown = "\n".join(lines)
+    assert shown in GUIDE.read_text(encoding="utf-8"), shown

@@ -70,7 +70,7 @@ MODEL_INFO = {
     "`routeiq.auto` and the artifact know the models": "tier",
     "in `litellm_params` it wins": "input_cost_per_token output_cost_per_token input_cost_per_query cost_per_second "
         "input_cost_per_second output_cost_per_second",
-    "it is told by `/model/info`, and decides nothing":
+    "it describes the model, and decides nothing here":
         "description litellm_provider max_input_tokens max_output_tokens max_tokens metadata mode_description "
         "supported_openai_params supports_assistant_prefill supports_audio_input supports_audio_output "
         "supports_function_calling supports_parallel_function_calling supports_pdf_input supports_prompt_caching "
