@@ -252,7 +252,7 @@ async def test_what_would_not_fit_beside_the_configuration_is_refused(
 async def test_an_id_that_is_taken_is_refused(site: Site) -> None:
     await site.made({**body(), "model_info": {"id": "mine"}})
     status, message, code = told(await site.post("/model/new", {**body(), "model_info": {"id": "mine"}}))
-    assert (status, code) == (400, "id_taken")
+    assert (status, code) == (409, "id_taken")
     assert "mine" in message
 
 
@@ -400,6 +400,15 @@ async def test_a_row_whose_address_is_refused_by_now_is_listed_and_not_served(
         assert told(await site.ask("new"))[0] == 404
         assert (await site.get("/health/config-sync")).json()["refused"] == 1
         assert (await site.post("/model/delete", {"id": "private"})).status_code == 200
+
+
+async def test_litellms_own_client_names_the_model_beside_its_parameters(site: Site) -> None:
+    made = await site.made(body())
+    change = {"id": made["model_id"], "litellm_params": {"rpm": 7}}
+    assert (await site.post("/model/update", change)).json()["litellm_params"]["rpm"] == 7
+    change["model_info"] = {"id": "another"}
+    assert told(await site.post("/model/update", change))[:2] == (400, "`id` is another than `model_info.id`")
+    assert told(await site.post("/model/update", {"litellm_params": {}}))[1] == "`model_info.id` is missing"
 
 
 @pytest.mark.parametrize("identity", ["\0", "\ud800", "", "x" * 129, 7, None])

@@ -11,7 +11,18 @@ import psycopg
 import pytest
 import redis
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
-from tests.e2e.fleet import Fleet, Line, Upstream, eventually, running_fleet, running_redis, running_upstream
+from tests.e2e.fleet import (
+    MASTER_KEY,
+    Fleet,
+    Line,
+    Upstream,
+    eventually,
+    running_fleet,
+    running_redis,
+    running_upstream,
+)
+
+from routeiq_appliance.egress import switches
 
 pytestmark = pytest.mark.e2e
 
@@ -159,6 +170,30 @@ def test_what_redis_did_not_tell_is_seen_when_it_is_back(
                 lambda: both[1].ask("late").status == 200, what="the other worker, after its reconnection"
             )
             client.close()
+
+
+def test_litellms_own_client_manages_models(
+    environ: dict[str, str], served: tuple[Upstream, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # C6
+    for name, value in switches.SWITCHES.items():
+        monkeypatch.setenv(name, value)
+    from litellm.proxy.client import ModelsManagementClient
+    from litellm.proxy.client.exceptions import NotFoundError
+
+    _, api_base = served
+    with running_fleet(config(api_base), tmp_path, workers=1, environ=environ) as fleet:
+        # Of one worker: the client does not wait until the others have heard.
+        client = ModelsManagementClient(fleet.url, MASTER_KEY)
+        made: Any = client.new("new", body("new", api_base)["litellm_params"])
+        assert "new" in [item["id"] for item in client.list()]  # type: ignore[index]
+        shown: Any = client.get(model_id=made["model_id"])
+        assert (shown["model_name"], shown["model_info"]["db_model"]) == ("new", True)
+        client.update(made["model_id"], {"rpm": 1000})
+        changed: Any = client.get(model_name="new")
+        assert changed["litellm_params"]["rpm"] == 1000
+        client.delete(made["model_id"])
+        with pytest.raises(NotFoundError):
+            client.delete(made["model_id"])
 
 
 def test_an_address_that_is_not_listed_is_refused_and_nothing_dialled(

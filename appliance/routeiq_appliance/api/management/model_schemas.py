@@ -53,7 +53,8 @@ class UpdateModel(Body):
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
     model_name: Name | None = None
     litellm_params: Metadata | None = None
-    model_info: Annotated[Metadata, Field(description="`id` names the model")]
+    model_info: Annotated[Metadata | None, Field(description="`id` names the model")] = None
+    id: Annotated[Name | None, Field(description="The same, as LiteLLM's own client says it")] = None
 
 
 class DeleteModel(Body):

@@ -122,11 +122,14 @@ class _Changes:
     async def update(self, body: UpdateModel) -> ModelRecord:
         """Return what is stored now; raises `CallError`."""
         self._require_store()
-        identity = body.model_info.get("id")
+        said = body.model_info or {}
+        identity = body.id if said.get("id") is None else said["id"]
         if not isinstance(identity, str) or not identity:
             raise CallError(400, "`model_info.id` is missing", code="missing", param="model_info.id")
+        if body.id not in {None, identity}:
+            raise CallError(400, "`id` is another than `model_info.id`", code="invalid_value", param="id")
         before = await self._existing(identity, "model_info.id")
-        params, info = tidy(body.litellm_params or {}, body.model_info)
+        params, info = tidy(body.litellm_params or {}, said)
         record = ModelRecord(
             before.id, body.model_name or before.name, {**before.params, **params}, {**before.info, **info},
             before.created_at, before.created_by, self._context.now(),
