@@ -43,9 +43,12 @@ from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.breaker import Health, State
 from routeiq_appliance.routing.load import load_strategies, strategy_names
 from routeiq_appliance.settings import Settings
+from routeiq_appliance.state.budgets import BudgetStore
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.ledger import Ledger
+from routeiq_appliance.state.members import MemberStore
 from routeiq_appliance.state.opening import open_state
+from routeiq_appliance.state.organizations import OrganizationStore
 from routeiq_appliance.state.shared.interface import Notice, SharedState
 from routeiq_appliance.state.shared.memory import MemoryState
 from routeiq_appliance.state.spend import load_spend, spend_logs
@@ -282,6 +285,9 @@ def _management(
         keys=keys,
         teams=TeamStore(engine),
         users=UserStore(engine),
+        organizations=OrganizationStore(engine),
+        budgets=BudgetStore(engine),
+        members=MemberStore(engine),
         shared=shared,
         executor=executor,
         groups=groups,

@@ -144,10 +144,11 @@ class KeyStore:
         organization_id: str | None = None,
         alias: str | None = None,
         reference: str | None = None,
+        oldest_first: bool = False,
         limit: int,
         offset: int = 0,
     ) -> tuple[list[Holder], int]:
-        """Return the newest keys that match all that is given, and how many there are."""
+        """Return keys, the newest first, that match all that is given, and how many there are."""
         tests: list[sa.ColumnElement[bool]] = []
         for column, wanted in ((keys.c.team_id, team_id), (keys.c.user_id, user_id), (keys.c.alias, alias)):
             if wanted is not None:
@@ -161,11 +162,13 @@ class KeyStore:
         count = sa.select(sa.func.count()).select_from(joined).where(*tests)
         with transaction(self._engine) as connection:
             total = int(connection.execute(count).scalar_one())
-        return self._some(tests, limit, offset), total
+        return self._some(tests, limit, offset, oldest_first=oldest_first), total
 
-    def _some(self, tests: Sequence[sa.ColumnElement[bool]], limit: int, offset: int) -> list[Holder]:
-        newest = (keys.c.created_at.desc(), keys.c.id)
-        query = self._holders.where(*tests).order_by(*newest).limit(limit).offset(offset)
+    def _some(
+        self, tests: Sequence[sa.ColumnElement[bool]], limit: int, offset: int, *, oldest_first: bool = False
+    ) -> list[Holder]:
+        made = keys.c.created_at.asc() if oldest_first else keys.c.created_at.desc()
+        query = self._holders.where(*tests).order_by(made, keys.c.id).limit(limit).offset(offset)
         with transaction(self._engine) as connection:
             return [read_holder(row) for row in connection.execute(query).mappings()]
 

@@ -11,7 +11,7 @@ from routeiq_appliance.state.records import MemberKind, MemberRecord, allowance_
 from routeiq_appliance.state.rows import read_member
 from routeiq_appliance.state.tables import members
 
-__all__ = ["MemberStore", "members_of"]
+__all__ = ["MemberStore"]
 
 
 class MemberStore:
@@ -21,10 +21,10 @@ class MemberStore:
         self._engine = engine
 
     def add(self, wanted: Sequence[MemberRecord]) -> None:
-        """Add members; who is one already gets the role and the allowance that are wanted now."""
-        with transaction(self._engine, taken=("member", "")) as connection:
+        """Add members: all, or none when one of them is a member already: `TakenError`."""
+        names = ", ".join(member.user_id for member in wanted)[:256]
+        with transaction(self._engine, taken=("user_id", names)) as connection:
             for member in wanted:
-                where = _is(member.kind, member.owner_id, member.user_id)
                 values = {
                     "kind": member.kind,
                     "owner_id": member.owner_id,
@@ -33,7 +33,6 @@ class MemberStore:
                     "created_at": member.created_at,
                     **_limits(member),
                 }
-                connection.execute(members.delete().where(where))
                 connection.execute(members.insert().values(values))
 
     def update(
@@ -56,27 +55,24 @@ class MemberStore:
 
     def of_owners(self, kind: MemberKind, owner_ids: Sequence[str]) -> dict[str, list[MemberRecord]]:
         """Return the members of each team or organization, in the order of their ids."""
+        found: dict[str, list[MemberRecord]] = {identity: [] for identity in owner_ids}
+        where = sa.and_(members.c.kind == kind, members.c.owner_id.in_(found))
+        query = _all().where(where).order_by(members.c.user_id)
         with transaction(self._engine) as connection:
-            return members_of(connection, kind, owner_ids)
+            for row in connection.execute(query).mappings():
+                member = read_member(row)
+                found[member.owner_id].append(member)
+        return found
 
-    def of_user(self, user_id: str) -> list[MemberRecord]:
-        """Return all memberships of a user."""
-        query = _all().where(members.c.user_id == user_id).order_by(members.c.kind, members.c.owner_id)
+    def of_users(self, user_ids: Sequence[str]) -> dict[str, list[MemberRecord]]:
+        """Return all memberships of each user."""
+        found: dict[str, list[MemberRecord]] = {identity: [] for identity in user_ids}
+        query = _all().where(members.c.user_id.in_(found)).order_by(members.c.kind, members.c.owner_id)
         with transaction(self._engine) as connection:
-            return [read_member(row) for row in connection.execute(query).mappings()]
-
-
-def members_of(
-    connection: sa.Connection, kind: MemberKind, owner_ids: Sequence[str]
-) -> dict[str, list[MemberRecord]]:
-    """Return the members of each, in the order of their ids."""
-    found: dict[str, list[MemberRecord]] = {identity: [] for identity in owner_ids}
-    where = sa.and_(members.c.kind == kind, members.c.owner_id.in_(found))
-    query = _all().where(where).order_by(members.c.user_id)
-    for row in connection.execute(query).mappings():
-        member = read_member(row)
-        found[member.owner_id].append(member)
-    return found
+            for row in connection.execute(query).mappings():
+                member = read_member(row)
+                found[member.user_id].append(member)
+        return found
 
 
 def _limits(member: MemberRecord) -> dict[str, Any]:

@@ -39,16 +39,22 @@ class TeamStore(EntityStore[TeamRecord]):
         *,
         user_id: str | None = None,
         organization_id: str | None = None,
+        organization_ids: Sequence[str] | None = None,
+        team_ids: Sequence[str] | None = None,
         limit: int | None = None,
         offset: int = 0,
     ) -> Sequence[TeamRecord]:
-        """Return teams that have that member and belong to that organization, in the order of their ids."""
+        """Return teams that match all that is given, in the order of their ids; `user_id` is a member's."""
         tests: list[sa.ColumnElement[bool]] = []
         if user_id is not None:
             has = sa.select(members.c.owner_id).where(members.c.kind == "team", members.c.user_id == user_id)
             tests.append(teams.c.id.in_(has))
         if organization_id is not None:
             tests.append(teams.c.organization_id == organization_id)
+        if organization_ids is not None:
+            tests.append(teams.c.organization_id.in_(organization_ids))
+        if team_ids is not None:
+            tests.append(teams.c.id.in_(team_ids))
         return self.some(*tests, limit=limit, offset=offset)
 
     def delete(self, team_ids: Sequence[str]) -> tuple[list[TeamRecord], list[str]]:

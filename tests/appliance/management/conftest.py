@@ -16,9 +16,12 @@ from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.api.management import build_management
 from routeiq_appliance.pipeline.types import Principal
+from routeiq_appliance.state.budgets import BudgetStore
 from routeiq_appliance.state.database import database_url, open_engine
 from routeiq_appliance.state.keys import KeyStore
+from routeiq_appliance.state.members import MemberStore
 from routeiq_appliance.state.migrate import migrate
+from routeiq_appliance.state.organizations import OrganizationStore
 from routeiq_appliance.state.shared.interface import Notice, SharedState
 from routeiq_appliance.state.spend import load_spend, spend_logs
 from routeiq_appliance.state.tables import calls, spend
@@ -109,6 +112,9 @@ async def managed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenera
             keys=keys,
             teams=TeamStore(engine),
             users=UserStore(engine),
+            organizations=OrganizationStore(engine),
+            budgets=BudgetStore(engine),
+            members=MemberStore(engine),
             shared=cast("SharedState", shared),
             executor=executor,
             groups=frozenset({"small", "large"}),

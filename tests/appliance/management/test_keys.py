@@ -199,7 +199,7 @@ async def test_an_alias_is_given_once(managed: Any) -> None:
         await managed.post("/key/generate", key_alias="a"),
         await managed.post("/key/update", key=other["key"], key_alias="a"),
     ):
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "alias_taken")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "alias_taken")
         assert answer.json()["error"]["param"] == "key_alias"
 
 

@@ -103,7 +103,7 @@ def test_money_is_an_exact_number() -> None:
 
 async def test_the_openapi_document_has_every_path(managed: Any) -> None:  # C16
     document = (await managed.get("/openapi.json")).json()
-    assert set(document["paths"]) == {
+    assert set(document["paths"]) >= {
         "/key/generate", "/key/info", "/key/update", "/key/delete", "/key/block", "/key/unblock", "/team/new",
         "/team/update", "/team/info", "/user/new", "/user/update", "/user/info", "/spend/logs",
     }  # fmt: skip

@@ -77,7 +77,7 @@ async def test_what_does_not_exist_is_404(managed: Any, kind: str) -> None:
 async def test_an_id_is_given_once(managed: Any, kind: str) -> None:
     await managed.made(f"/{kind}/new", **{f"{kind}_id": "a", f"{kind}_alias": "A"})
     answer = await managed.post(f"/{kind}/new", **{f"{kind}_id": "a", f"{kind}_alias": "B"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "id_taken")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "id_taken")
     assert answer.json()["error"]["param"] == f"{kind}_id"
 
 
@@ -88,7 +88,7 @@ async def test_a_teams_alias_is_given_once(managed: Any) -> None:
         await managed.post("/team/new", team_alias="A"),
         await managed.post("/team/update", team_id="b", team_alias="A"),
     ):
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "alias_taken")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "alias_taken")
         assert answer.json()["error"]["param"] == "team_alias"
 
 
@@ -96,14 +96,16 @@ async def test_a_teams_alias_is_given_once(managed: Any) -> None:
     ("path", "body", "param", "message"),
     [
         ("/team/new", {"team_member_budget": 3}, "team_member_budget", "is not enforced by this release"),
-        ("/team/new", {"members_with_roles": [{"role": "admin"}]}, "members_with_roles", "is not enforced"),
+        ("/team/new", {"members_with_roles": [{"role": "admin"}]}, "members_with_roles.0", "is missing"),
         ("/team/new", {"model_rpm_limit": {"small": 1}}, "model_rpm_limit", "is not enforced"),
         ("/team/new", {"duration": "1d"}, "duration", "unknown field `duration`"),
         ("/team/new", {"models": ["smal"]}, "models", "did you mean `small`?"),
         ("/team/update", {"rpm_limit": 1}, "team_id", "`team_id` is missing"),
         ("/team/update", {"team_id": "t", "rpm_limits": 1}, "rpm_limits", "did you mean `rpm_limit`?"),
-        ("/user/new", {"models": ["small"]}, "models", "is not enforced"),
-        ("/user/new", {"user_role": "proxy_admin"}, "user_role", "is not enforced"),
+        ("/user/new", {"models": ["smal"]}, "models", "did you mean `small`?"),
+        ("/user/new", {"user_role": "root"}, "user_role", "input should be 'proxy_admin'"),
+        ("/user/new", {"user_email": "nobody"}, "user_email", "string should match"),
+        ("/user/new", {"teams": ["none"]}, "teams", "there is no `none`"),
         (
             "/user/new",
             {"metadata": {"routeiq": {"strategy": "x"}}},

@@ -1,7 +1,7 @@
 """What the management API answers: the shapes, and their JSON, in which money is an exact number."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -10,21 +10,40 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.responses import Response
 
 from routeiq_appliance.money import dollars
-from routeiq_appliance.state.records import Allowance, KeyRecord, TeamRecord, UserRecord, period_end
+from routeiq_appliance.state.records import (
+    Allowance,
+    BudgetRecord,
+    KeyRecord,
+    MemberRecord,
+    OrganizationRecord,
+    TeamRecord,
+    UserRecord,
+    period_end,
+)
 
 __all__ = [
+    "BudgetInfo",
     "DeletedKeys",
     "GeneratedKey",
     "KeyAnswer",
     "KeyInfo",
+    "KeyPage",
+    "MemberInfo",
     "Money",
     "NewUserAnswer",
+    "OrganizationInfo",
     "TeamAnswer",
     "TeamInfo",
     "UserAnswer",
     "UserInfo",
+    "UserPage",
     "answer",
+    "budget_info",
     "key_info",
+    "limits_info",
+    "member_info",
+    "organization_info",
+    "page",
     "team_info",
     "to_json",
     "user_info",
@@ -33,16 +52,29 @@ __all__ = [
 Money = Annotated[Decimal, WithJsonSchema({"type": "number"})]
 
 
-class Standing(BaseModel):
-    """Limits, and what is spent of the budget in its current period; null is no limit."""
+class LimitsInfo(BaseModel):
+    """Limits; null is no limit."""
 
-    spend: Annotated[Money, Field(description="Dollars, in the current period")]
     max_budget: Money | None
     budget_duration: str | None
     budget_reset_at: Annotated[datetime | None, Field(description="When the current period ends")]
     rpm_limit: int | None
     tpm_limit: int | None
     max_parallel_requests: int | None
+
+
+class BudgetInfo(LimitsInfo):
+    """A named budget."""
+
+    budget_id: str | None
+
+
+class Standing(LimitsInfo):
+    """Its own limits, the named budget that says what these leave open, and what is spent in the current period."""
+
+    spend: Annotated[Money, Field(description="Dollars, in the current period")]
+    budget_id: str | None
+    litellm_budget_table: Annotated[BudgetInfo | None, Field(description="The named budget")]
     blocked: bool
     metadata: dict[str, Any]
     created_at: datetime
@@ -58,6 +90,11 @@ class KeyInfo(Standing):
     expires: datetime | None
     team_id: str | None
     user_id: str | None
+    organization_id: str | None
+    role: str | None
+    key_type: str | None
+    created_by: str | None
+    updated_at: datetime | None
     model_rpm_limit: dict[str, int]
     model_tpm_limit: dict[str, int]
     model_max_budget: dict[str, Money]
@@ -77,10 +114,26 @@ class KeyAnswer(BaseModel):
     info: KeyInfo
 
 
+class KeyPage(BaseModel):
+    """The answer to `GET /key/list`: token ids, or keys as `/key/info` shows them."""
+
+    keys: list[str] | list[KeyInfo]
+    total_count: int
+    current_page: int
+    total_pages: int
+
+
 class DeletedKeys(BaseModel):
     """The answer to `POST /key/delete`."""
 
     deleted_keys: list[str]
+
+
+class MemberInfo(BaseModel):
+    """A user in a team or an organization."""
+
+    user_id: str
+    role: str
 
 
 class TeamInfo(Standing):
@@ -89,6 +142,8 @@ class TeamInfo(Standing):
     team_id: str
     team_alias: str | None
     models: list[str]
+    organization_id: str | None
+    members_with_roles: list[MemberInfo]
 
 
 class TeamAnswer(BaseModel):
@@ -97,7 +152,18 @@ class TeamAnswer(BaseModel):
     team_id: str
     spend: Money
     team_info: TeamInfo
-    keys: list[dict[str, Any]]
+    keys: list[KeyInfo]
+    team_memberships: Annotated[list[dict[str, Any]], Field(description="Members with limits in the team")]
+
+
+class OrganizationInfo(Standing):
+    """An organization; `litellm_budget_table` is what holds, of its own limits and the named budget."""
+
+    organization_id: str
+    organization_alias: str | None
+    models: list[str]
+    members: list[dict[str, Any]]
+    teams: list[TeamInfo]
 
 
 class UserInfo(Standing):
@@ -105,6 +171,10 @@ class UserInfo(Standing):
 
     user_id: str
     user_alias: str | None
+    user_email: str | None
+    user_role: str | None
+    models: list[str]
+    teams: Annotated[list[str], Field(description="Ids of the teams that the user is a member of")]
 
 
 class NewUserAnswer(UserInfo):
@@ -120,13 +190,32 @@ class UserAnswer(BaseModel):
     user_id: str
     spend: Money
     user_info: UserInfo
-    keys: list[dict[str, Any]]
+    keys: list[KeyInfo]
+    teams: list[TeamInfo]
+
+
+class UserPage(BaseModel):
+    """The answer to `GET /user/list`."""
+
+    users: list[UserInfo]
+    total: int
+    page: int
+    page_size: int
+    total_pages: int
 
 
 def answer(value: Any) -> Response:
     """Return a response that no cache keeps."""
     data = to_json(value).encode("utf-8", "replace")
     return Response(data, headers={"cache-control": "no-store"}, media_type="application/json")
+
+
+def page(rows: Sequence[dict[str, Any]], limit: int, offset: int) -> Response:
+    """Return the first `limit` rows; where there is one more, a header says at which offset."""
+    response = answer(rows[:limit])
+    if len(rows) > limit:
+        response.headers["x-routeiq-next-offset"] = str(offset + limit)
+    return response
 
 
 def to_json(value: Any) -> str:
@@ -153,49 +242,125 @@ def key_info(key: KeyRecord, *, spend: int, now: datetime) -> dict[str, Any]:
         "expires": key.expires_at,
         "team_id": key.team_id,
         "user_id": key.user_id,
+        "organization_id": key.organization_id,
+        "role": key.role,
+        "key_type": key.key_type,
+        "created_by": key.created_by,
+        "updated_at": key.updated_at,
         "model_rpm_limit": _of_models(key.model_limits, "rpm"),
         "model_tpm_limit": _of_models(key.model_limits, "tpm"),
         "model_max_budget": {
             group: dollars(amount) for group, amount in _of_models(key.model_limits, "budget").items()
         },
-        **_standing(key.allowance, key.metadata, key.created_at, spend, now),
+        **_standing(key, spend, now),
     }
 
 
-def team_info(team: TeamRecord, *, spend: int, now: datetime) -> dict[str, Any]:
+def team_info(
+    team: TeamRecord, *, spend: int, now: datetime, members: Sequence[MemberRecord] = ()
+) -> dict[str, Any]:
     """Return `TeamInfo`; `spend` in pico-dollars."""
     return {
         "team_id": team.id,
         "team_alias": team.alias,
         "models": list(team.models),
-        **_standing(team.allowance, team.metadata, team.created_at, spend, now),
+        "organization_id": team.organization_id,
+        "members_with_roles": [{"user_id": member.user_id, "role": member.role} for member in members],
+        **_standing(team, spend, now),
     }
 
 
-def user_info(user: UserRecord, *, spend: int, now: datetime) -> dict[str, Any]:
-    """Return `UserInfo`; `spend` in pico-dollars."""
+def user_info(
+    user: UserRecord, *, spend: int, now: datetime, members: Sequence[MemberRecord] = ()
+) -> dict[str, Any]:
+    """Return `UserInfo`; `spend` in pico-dollars, `members` the user's memberships."""
     return {
         "user_id": user.id,
         "user_alias": user.alias,
-        **_standing(user.allowance, user.metadata, user.created_at, spend, now),
+        "user_email": user.email,
+        "user_role": user.role,
+        "models": list(user.models),
+        "teams": [member.owner_id for member in members if member.kind == "team"],
+        **_standing(user, spend, now),
     }
 
 
-def _standing(
-    allowance: Allowance, metadata: dict[str, Any], created_at: datetime, spend: int, now: datetime
+def organization_info(
+    organization: OrganizationRecord,
+    *,
+    spend: int,
+    now: datetime,
+    members: Sequence[MemberRecord] = (),
+    teams: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
+    """Return `OrganizationInfo`; `spend` in pico-dollars, `teams` as `team_info` shows them."""
+    return {
+        "organization_id": organization.id,
+        "organization_alias": organization.alias,
+        "models": list(organization.models),
+        "members": [member_info(member, now=now) for member in members],
+        "teams": list(teams),
+        **_standing(organization, spend, now),
+        "litellm_budget_table": {
+            "budget_id": organization.budget_id,
+            **limits_info(organization.effective, now),
+        },
+    }
+
+
+def member_info(member: MemberRecord, *, now: datetime, spend: int | None = None) -> dict[str, Any]:
+    """Return a membership as LiteLLM shows it; `spend` in pico-dollars, of members with limits."""
+    role = "role" if member.kind == "team" else "user_role"
+    shown: dict[str, Any] = {
+        "user_id": member.user_id,
+        f"{member.kind}_id": member.owner_id,
+        role: member.role,
+        "created_at": member.created_at,
+        "litellm_budget_table": limits_info(member.allowance, now),
+    }
+    return shown if spend is None else {**shown, "spend": dollars(spend)}
+
+
+def budget_info(budget: BudgetRecord, *, now: datetime) -> dict[str, Any]:
+    """Return a named budget."""
+    return {
+        "budget_id": budget.id,
+        **limits_info(budget.allowance, now),
+        "created_at": budget.created_at,
+        "updated_at": budget.updated_at,
+    }
+
+
+def limits_info(allowance: Allowance, now: datetime) -> dict[str, Any]:
+    """Return `LimitsInfo`."""
     end = period_end(allowance, now.timestamp())
     return {
-        "spend": dollars(spend),
         "max_budget": None if allowance.max_budget is None else dollars(allowance.max_budget),
         "budget_duration": allowance.budget_duration,
         "budget_reset_at": None if end is None else datetime.fromtimestamp(end, UTC),
         "rpm_limit": allowance.rpm_limit,
         "tpm_limit": allowance.tpm_limit,
         "max_parallel_requests": allowance.max_parallel_requests,
-        "blocked": allowance.blocked,
-        "metadata": metadata,
-        "created_at": created_at,
+    }
+
+
+def _standing(
+    record: KeyRecord | TeamRecord | UserRecord | OrganizationRecord, spend: int, now: datetime
+) -> dict[str, Any]:
+    named = record.budget
+    end = period_end(record.effective, now.timestamp())
+    return {
+        "spend": dollars(spend),
+        **limits_info(record.allowance, now),
+        # Of the budget that holds, also where that is the named one.
+        "budget_reset_at": None if end is None else datetime.fromtimestamp(end, UTC),
+        "budget_id": record.budget_id,
+        "litellm_budget_table": None
+        if named is None
+        else {"budget_id": record.budget_id, **limits_info(named, now)},
+        "blocked": record.allowance.blocked,
+        "metadata": record.metadata,
+        "created_at": record.created_at,
     }
 
 

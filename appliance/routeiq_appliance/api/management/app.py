@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
 
+from routeiq_appliance.api.management.budgets import budget_routes
 from routeiq_appliance.api.management.context import Context, Flush, ReadLogs, ReadSpend
 from routeiq_appliance.api.management.errors import install_errors
 from routeiq_appliance.api.management.keys import key_routes
+from routeiq_appliance.api.management.members import member_routes
+from routeiq_appliance.api.management.organizations import organization_routes
 from routeiq_appliance.api.management.spend import spend_routes
 from routeiq_appliance.api.management.teams import team_routes
 from routeiq_appliance.api.management.users import user_routes
 from routeiq_appliance.pipeline.types import Principal
+from routeiq_appliance.state.budgets import BudgetStore
 from routeiq_appliance.state.keys import KeyStore
+from routeiq_appliance.state.members import MemberStore
+from routeiq_appliance.state.organizations import OrganizationStore
 from routeiq_appliance.state.shared.interface import SharedState
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
@@ -31,6 +37,9 @@ def build_management(
     keys: KeyStore,
     teams: TeamStore,
     users: UserStore,
+    organizations: OrganizationStore,
+    budgets: BudgetStore,
+    members: MemberStore,
     shared: SharedState | None,
     executor: Executor,
     groups: AbstractSet[str],
@@ -53,6 +62,9 @@ def build_management(
         keys,
         teams,
         users,
+        organizations,
+        budgets,
+        members,
         shared,
         executor,
         groups,
@@ -64,7 +76,16 @@ def build_management(
         now,
     )
     app = FastAPI(title="RouteIQ Appliance", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    for make in (key_routes, team_routes, user_routes, spend_routes, *more):
+    own = (
+        key_routes,
+        team_routes,
+        user_routes,
+        member_routes,
+        organization_routes,
+        budget_routes,
+        spend_routes,
+    )
+    for make in (*own, *more):
         app.include_router(make(context))
     install_errors(app, request_id)
     return app

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from routeiq_appliance.api.management.fields import NO_END, parse_duration
-from routeiq_appliance.api.management.schemas import KeyFields, LimitFields, UpdateKey
+from routeiq_appliance.api.management.schemas import KeyFields, LimitFields, Limits, RegenerateKey, UpdateKey
 from routeiq_appliance.money import pico
 from routeiq_appliance.state.records import Allowance, KeyRecord
 
@@ -21,8 +21,8 @@ __all__ = [
 _MODEL_LIMITS = {"model_rpm_limit": "rpm", "model_tpm_limit": "tpm", "model_max_budget": "budget"}
 
 
-def allowance_of(body: LimitFields, now: datetime) -> Allowance:
-    """Return what a new key, team or user may use."""
+def allowance_of(body: Limits, now: datetime) -> Allowance:
+    """Return what something new may use."""
     return Allowance(
         rpm_limit=body.rpm_limit,
         tpm_limit=body.tpm_limit,
@@ -30,12 +30,12 @@ def allowance_of(body: LimitFields, now: datetime) -> Allowance:
         max_budget=None if body.max_budget is None else pico(body.max_budget),
         budget_duration=body.budget_duration,
         budget_anchor=now.replace(microsecond=0) if body.budget_duration is not None else None,
-        blocked=bool(body.blocked),
+        blocked=isinstance(body, LimitFields) and bool(body.blocked),
     )
 
 
-def limit_changes(body: LimitFields) -> dict[str, Any]:
-    """Return the columns that a body changes, of those that keys, teams and users have alike."""
+def limit_changes(body: Limits) -> dict[str, Any]:
+    """Return the columns that a body changes, of those that all have alike."""
     changes: dict[str, Any] = {
         name: getattr(body, name)
         for name in ("rpm_limit", "tpm_limit", "max_parallel_requests", "budget_duration")
@@ -43,6 +43,10 @@ def limit_changes(body: LimitFields) -> dict[str, Any]:
     }
     if "max_budget" in body.model_fields_set:
         changes["max_budget"] = None if body.max_budget is None else pico(body.max_budget)
+    if not isinstance(body, LimitFields):
+        return changes
+    if "budget_id" in body.model_fields_set:
+        changes["budget_id"] = body.budget_id
     if body.blocked is not None:
         changes["blocked"] = body.blocked
     if "metadata" in body.model_fields_set:
@@ -50,7 +54,7 @@ def limit_changes(body: LimitFields) -> dict[str, Any]:
     return changes
 
 
-def key_changes(body: UpdateKey, before: KeyRecord, now: datetime) -> dict[str, Any]:
+def key_changes(body: UpdateKey | RegenerateKey, before: KeyRecord, now: datetime) -> dict[str, Any]:
     """Return the columns of `keys` that a body changes; raises `CallError` 400."""
     changes = limit_changes(body)
     given = body.model_fields_set
@@ -58,7 +62,7 @@ def key_changes(body: UpdateKey, before: KeyRecord, now: datetime) -> dict[str, 
         changes["alias"] = body.key_alias
     if "models" in given:
         changes["models"] = unique(body.models)
-    for name in ("team_id", "user_id"):
+    for name in ("team_id", "user_id", "organization_id", "role", "key_type"):
         if name in given:
             changes[name] = getattr(body, name)
     if body.duration == NO_END:

@@ -15,8 +15,11 @@ from fastapi import Request
 from routeiq_appliance.errors import CallError, StateError
 from routeiq_appliance.pipeline.roles import admin_only, may_manage
 from routeiq_appliance.pipeline.types import AUTO, Principal
-from routeiq_appliance.state.access import TakenError
+from routeiq_appliance.state.access import ConflictError, MissingError, TakenError
+from routeiq_appliance.state.budgets import BudgetStore
 from routeiq_appliance.state.keys import KeyStore
+from routeiq_appliance.state.members import MemberStore
+from routeiq_appliance.state.organizations import OrganizationStore
 from routeiq_appliance.state.records import Allowance, period_of
 from routeiq_appliance.state.shared.interface import Notice, SharedState
 from routeiq_appliance.state.teams import TeamStore
@@ -66,6 +69,9 @@ class Context:
     keys: KeyStore
     teams: TeamStore
     users: UserStore
+    organizations: OrganizationStore
+    budgets: BudgetStore
+    members: MemberStore
     shared: SharedState | None
     executor: Executor
     groups: AbstractSet[str]
@@ -90,14 +96,26 @@ class Context:
         if self.caller() is not None:
             raise admin_only()
 
+    def caller_id(self) -> str | None:
+        """Return the id of the key that calls."""
+        principal = self.principal()
+        return None if principal is None else principal.key_id
+
     async def run(self, work: Callable[[], _T]) -> _T:
-        """Run blocking work in the executor; raises `CallError` 400 for what is taken, 503 for no database."""
+        """Run blocking work in the executor.
+
+        Raises `CallError` 409 for what is taken or contradicts, 400 for a reference to nothing, 503 for no database.
+        """
         try:
             return await asyncio.get_running_loop().run_in_executor(self.executor, work)
         except TakenError as error:
             name = error.subject or ""
             code = "alias_taken" if name.endswith("alias") else "id_taken"
-            raise CallError(400, str(error), code=code, param=name) from None
+            raise CallError(409, str(error), code=code, param=name) from None
+        except ConflictError as error:
+            raise CallError(409, str(error), code="conflict", param=error.subject) from None
+        except MissingError as error:
+            raise CallError(400, str(error), code="invalid_value", param=error.subject) from None
         except (StateError, sa.exc.SQLAlchemyError) as error:
             raise CallError(
                 503,
@@ -120,7 +138,7 @@ class Context:
         return {name: found.get((name, period), 0) for name, period in pairs}
 
     def changed(self, value: str) -> None:
-        """Tell all workers that a key (by its id), `team:ID` or `user:ID` is not what it was."""
+        """Tell all workers that a key (by its id), or `team:ID`, `user:ID`, … is not what it was."""
         if self.shared is not None:
             self.shared.publish(Notice("key", value))
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from routeiq_appliance.api.http import error_body
 from routeiq_appliance.api.management.context import near
-from routeiq_appliance.api.management.schemas import Body
+from routeiq_appliance.api.management.schemas import Checked
 from routeiq_appliance.errors import CallError
 
 __all__ = ["install_errors"]
@@ -66,7 +66,7 @@ def _explain(item: Any, models: list[type[BaseModel]]) -> CallError:
     path = [str(step) for step in item.get("loc", ())[1:]]
     name = ".".join(path)[:128]
     if item.get("type") == "extra_forbidden":
-        if any(issubclass(model, Body) and name in model.refused for model in models):
+        if any(issubclass(model, Checked) and name in model.refused for model in models):
             return CallError(
                 400,
                 f"`{name}` is not enforced by this release: leave it out",

@@ -21,6 +21,7 @@ __all__ = [
     "Counts",
     "Dollars",
     "Duration",
+    "Email",
     "Extension",
     "Metadata",
     "Models",
@@ -132,6 +133,9 @@ _NUMBER = WithJsonSchema({"type": "number", "minimum": 0, "maximum": _MOST_DOLLA
 
 Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
 Alias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
+Email = Annotated[
+    str, Field(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_printable)
+]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Parallel = Annotated[int, Field(ge=0, le=1_000_000)]
 Duration = Annotated[str, AfterValidator(_duration)]

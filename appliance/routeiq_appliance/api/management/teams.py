@@ -1,19 +1,29 @@
-"""`/team/*`: makes, shows and changes teams."""
+"""`/team/*`: makes, shows, lists, changes, blocks and deletes teams; their members are `members`'."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from routeiq_appliance.api.management.answers import TeamAnswer, TeamInfo, answer, key_info, team_info
+from routeiq_appliance.api.management.answers import TeamAnswer, TeamInfo, answer, key_info, page, team_info
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes, unique
 from routeiq_appliance.api.management.context import KEYS_SHOWN, Context
-from routeiq_appliance.api.management.schemas import NewTeam, UpdateTeam
+from routeiq_appliance.api.management.group_schemas import TeamsQuery
+from routeiq_appliance.api.management.members import add_members, memberships
+from routeiq_appliance.api.management.schemas import BlockTeam, DeleteTeams, NewTeam, UpdateTeam
 from routeiq_appliance.errors import CallError
-from routeiq_appliance.state.records import TeamRecord
+from routeiq_appliance.state.records import UNLIMITED, TeamRecord
 
 __all__ = ["team_routes"]
+
+
+class DeletedTeams(BaseModel):
+    """The answer to `POST /team/delete`."""
+
+    deleted_teams: list[str]
 
 
 def team_routes(context: Context) -> APIRouter:
@@ -24,35 +34,80 @@ def team_routes(context: Context) -> APIRouter:
     async def new(body: NewTeam) -> Response:
         _check_names(context, body)
         now = context.now()
-        team = TeamRecord(
+        wanted = TeamRecord(
             body.team_id or str(uuid.uuid4()),
             body.team_alias,
             tuple(unique(body.models)),
             body.metadata or {},
             now,
             allowance_of(body, now),
+            body.organization_id,
+            body.budget_id,
         )
-        await context.run(lambda: context.teams.create(team))
+        members = body.members_with_roles or []
+
+        def create() -> dict[str, Any]:
+            team = context.teams.create(wanted)
+            if members:
+                add_members(context, "team", team.id, members, UNLIMITED, now)
+            return _shown(context, [team])[0]
+
+        shown = await context.run(create)
         # Keys may have named it before it was made.
-        context.changed(f"team:{team.id}")
-        return answer(team_info(team, spend=await context.run(lambda: _spend(context, team)), now=now))
+        context.changed(f"team:{wanted.id}")
+        return answer(shown)
 
     @router.post("/team/update", response_model=TeamInfo)
     async def update(body: UpdateTeam) -> Response:
         _check_names(context, body)
-        now = context.now()
         changes = limit_changes(body)
         if "team_alias" in body.model_fields_set:
             changes["alias"] = body.team_alias
         if "models" in body.model_fields_set:
             changes["models"] = unique(body.models)
-        team = await context.run(lambda: context.teams.update(body.team_id, changes, now=now))
+        if "organization_id" in body.model_fields_set:
+            changes["organization_id"] = body.organization_id
+        shown = await change(body.team_id, changes)
+        # LiteLLM's answer has the team under `data`.
+        return answer({**shown, "data": shown})
+
+    async def change(team_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+        team = await context.run(lambda: context.teams.update(team_id, changes, now=context.now()))
         if team is None:
             raise _unknown()
         context.changed(f"team:{team.id}")
-        shown = team_info(team, spend=await context.run(lambda: _spend(context, team)), now=now)
-        # LiteLLM's answer has the team under `data`.
-        return answer({**shown, "data": shown})
+        return (await context.run(lambda: _shown(context, [team])))[0]
+
+    @router.post("/team/block", response_model=TeamInfo)
+    async def block(body: BlockTeam) -> Response:
+        return answer(await change(body.team_id, {"blocked": True}))
+
+    @router.post("/team/unblock", response_model=TeamInfo)
+    async def unblock(body: BlockTeam) -> Response:
+        return answer(await change(body.team_id, {"blocked": False}))
+
+    @router.post("/team/delete", response_model=DeletedTeams)
+    async def delete(body: DeleteTeams) -> Response:
+        wanted = unique(body.team_ids)
+        _, missing = await context.run(lambda: context.teams.delete(wanted))
+        if missing:
+            raise _unknown("team_ids")
+        for identity in wanted:
+            context.changed(f"team:{identity}")
+        return answer({"deleted_teams": wanted})
+
+    @router.get("/team/list", response_model=list[TeamInfo])
+    async def search(query: Annotated[TeamsQuery, Query()]) -> Response:
+        def read() -> list[dict[str, Any]]:
+            found = context.teams.search(
+                user_id=query.user_id,
+                organization_id=query.organization_id,
+                limit=query.limit + 1,
+                offset=query.offset,
+            )
+            return _shown(context, found)
+
+        return page(await context.run(read), query.limit, query.offset)
 
     @router.get("/team/info", response_model=TeamAnswer)
     async def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
@@ -63,14 +118,15 @@ def team_routes(context: Context) -> APIRouter:
             if team is None:
                 return None
             keys = context.keys.held_by(team_id=team_id, limit=KEYS_SHOWN)
-            scopes = {f"key:{key.id}": key.allowance for key in keys}
-            spent = context.spend_of({f"team:{team.id}": team.allowance, **scopes})
-            shown = team_info(team, spend=spent[f"team:{team.id}"], now=now)
+            spent = context.spend_of({f"key:{key.id}": key.effective for key in keys})
+            shown = _shown(context, [team])[0]
+            members = context.members.of_owners("team", [team.id])[team.id]
             return {
                 "team_id": team.id,
                 "spend": shown["spend"],
                 "team_info": shown,
                 "keys": [key_info(key, spend=spent[f"key:{key.id}"], now=now) for key in keys],
+                "team_memberships": memberships(context, members, now),
             }
 
         found = await context.run(read)
@@ -81,8 +137,14 @@ def team_routes(context: Context) -> APIRouter:
     return router
 
 
-def _spend(context: Context, team: TeamRecord) -> int:
-    return context.spend_of({f"team:{team.id}": team.allowance})[f"team:{team.id}"]
+def _shown(context: Context, found: Sequence[TeamRecord]) -> list[dict[str, Any]]:
+    """Return teams as they are shown, with their members. Blocking."""
+    now = context.now()
+    members = context.members.of_owners("team", [team.id for team in found])
+    spent = context.spend_of({f"team:{team.id}": team.effective for team in found})
+    return [
+        team_info(team, spend=spent[f"team:{team.id}"], now=now, members=members[team.id]) for team in found
+    ]
 
 
 def _check_names(context: Context, body: NewTeam | UpdateTeam) -> None:
@@ -90,5 +152,5 @@ def _check_names(context: Context, body: NewTeam | UpdateTeam) -> None:
     context.require_strategy(body.metadata)
 
 
-def _unknown() -> CallError:
-    return CallError(404, "`team_id`: there is no such team", code="team_not_found", param="team_id")
+def _unknown(param: str = "team_id") -> CallError:
+    return CallError(404, f"`{param}`: there is no such team", code="team_not_found", param=param)
