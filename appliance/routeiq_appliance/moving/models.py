@@ -18,8 +18,8 @@ __all__ = ["Entry", "Secrets", "model_entry"]
 _CONFIDENTIAL = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 _CREDENTIAL = "litellm_credential_name"
 _ENVIRONMENT = "os.environ/"
-_SEALED = re.compile(r"(?:v2:gcm:)?[A-Za-z0-9_+/-]{54,}={0,2}")
-"""A nonce and a tag are forty bytes."""
+_SEALED = re.compile(r"v2:gcm:.*|[A-Za-z0-9_+/-]{54,}={0,2}", re.DOTALL)
+"""A box's nonce and tag are forty bytes."""
 _NAME = re.compile(r"[^A-Z0-9]+")
 _INFO = ("id", "mode", *PRICES)
 _NO_KEY = "its parameters are encrypted, and LITELLM_SALT_KEY is not set: a skeleton was written"

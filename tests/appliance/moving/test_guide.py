@@ -17,7 +17,9 @@ GUIDE = (Path(__file__).parents[3] / "docs" / "moving-from-litellm.md").read_tex
 THEIRS, MOVED = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)[:2]
 
 
-def test_the_check_of_litellms_file_prints_what_the_guide_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_of_litellms_file_prints_what_the_guide_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in re.findall(r"os\.environ/(\w+)", THEIRS):
         monkeypatch.delenv(name, raising=False)
@@ -33,7 +35,9 @@ def test_the_moved_file_is_acted_on_in_all_it_says() -> None:  # L4
     loaded = read_config(MOVED, {}, unset_is_a_mistake=False)
     assert ignored(loaded.config) == []
     theirs, moved = yaml.safe_load(THEIRS), yaml.safe_load(MOVED)
-    assert [entry["model_name"] for entry in theirs["model_list"]] == [entry["model_name"] for entry in moved["model_list"]]
+    assert [entry["model_name"] for entry in theirs["model_list"]] == [
+        entry["model_name"] for entry in moved["model_list"]
+    ]
 
 
 def test_the_table_of_variables_is_that_of_the_start() -> None:  # L4
@@ -42,7 +46,14 @@ def test_the_table_of_variables_is_that_of_the_start() -> None:  # L4
 
 def test_every_option_that_the_guide_names_exists() -> None:
     help_text = CliRunner().invoke(main, ["admin", "import-litellm", "--help"]).stdout
-    for option in ("--dump", "--from-url-file", "--models-out", "--dry-run", "--unsafe-drop-limits", "--json"):
+    for option in (
+        "--dump",
+        "--from-url-file",
+        "--models-out",
+        "--dry-run",
+        "--unsafe-drop-limits",
+        "--json",
+    ):
         assert option in help_text
     commands = re.findall(r"^\$ routeiq (.*)$", GUIDE, re.MULTILINE)
     assert commands
