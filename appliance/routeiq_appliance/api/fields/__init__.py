@@ -9,7 +9,7 @@ from typing import Any
 
 from routeiq_appliance.api.fields.anthropic import COUNT_TOKENS, MESSAGES, check_messages, messages_texts
 from routeiq_appliance.api.fields.checks import Fields, bad
-from routeiq_appliance.api.fields.forbidden import is_forbidden
+from routeiq_appliance.api.fields.forbidden import is_forbidden, require_no_addresses
 from routeiq_appliance.api.fields.media import IMAGE, MODERATION, RERANK, SPEECH, TRANSCRIPTION
 from routeiq_appliance.api.fields.openai import (
     CHAT,
@@ -21,6 +21,7 @@ from routeiq_appliance.api.fields.openai import (
     text_texts,
 )
 from routeiq_appliance.api.fields.responses import RESPONSES, check_responses, responses_texts
+from routeiq_appliance.errors import CallError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Kind
 
@@ -56,6 +57,7 @@ _REQUIRED: Mapping[Kind, tuple[str, ...]] = {
 }
 # Ours, not the upstream's: LiteLLM's keyword of the same name steers its logging, or its cache.
 _KEPT_HERE = frozenset({"cache", "metadata", "stream", "store"})
+_STREAMED = frozenset[Kind]({"chat", "text", "messages", "responses"})
 _MAX_EXTRA = 64
 _TEXTS: Mapping[Kind, Callable[[Mapping[str, Any]], list[str]]] = {
     "chat": chat_texts,
@@ -80,10 +82,15 @@ def check_fields(
     if not isinstance(model, str) or not model:
         raise bad("`model` must be a string: a model's name, or `auto`", "model")
     params, extra = _sorted(body, known, extra_names)
+    if kind not in _STREAMED and body.get("stream") not in (None, False):
+        status, code = (501, "not_supported") if kind == "image" else (400, "unsupported_parameter")
+        raise CallError(status, f"{kind} calls are not streamed", code=code, param="stream")
     for name in _REQUIRED[kind]:
         if name not in params:
             raise bad(f"`{name}` is missing", name, code="missing_required_parameter")
     _check_contents(kind, body, params, limits)
+    if extra:
+        require_no_addresses(extra, "", contents=False)
     return model, params, extra
 
 
@@ -119,6 +126,10 @@ def _check_contents(kind: Kind, body: Mapping[str, Any], params: dict[str, Any],
     elif kind == "responses":
         check_responses(params, limits)
         params["store"] = False
+    elif kind == "rerank":
+        require_no_addresses(params["documents"], "documents", contents=False)
+    elif kind == "moderation":
+        require_no_addresses(params["input"], "input")
     if kind in {"chat", "text"}:
         check_sampling(body, params)
 

@@ -34,6 +34,9 @@ def _text_or_parts(value: Any) -> bool:
     return a_string(value) or (isinstance(value, list) and all(_typed(part) for part in value))
 
 
+_OURS = ("bash_", "computer_", "memory_", "text_editor_")
+"""How the types of Anthropic's tools begin that the caller runs; a date follows."""
+
 COUNT_TOKENS: Fields = {
     "messages": ("a list of messages", lambda v: isinstance(v, list) and bool(v)),
     "system": ("a string or a list of text blocks", _text_or_parts),
@@ -74,6 +77,11 @@ def check_messages(params: Mapping[str, Any], limits: Limits) -> None:
             )
         require_no_addresses(message["content"], f"{where}.content")
     require_no_addresses(params.get("system"), "system")
+    for number, tool in enumerate(params.get("tools", ())):
+        kind = tool.get("type", "custom")
+        if not isinstance(kind, str) or not (kind == "custom" or kind.startswith(_OURS)):
+            where = f"tools[{number}].type"
+            raise bad(f"`{where}`: only tools that the caller runs are possible (custom, bash, …)", where)
 
 
 def messages_texts(params: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,13 @@
 """What a field of a request may be: small checks that the dialects' tables are made of. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routeiq_appliance.errors import CallError
 
 __all__ = [
     "Check", "Fields", "a_boolean", "a_number", "a_string", "an_integer", "an_object", "bad", "bias", "choice",
-    "functions", "one_of", "strings", "text_input", "tools", "typed_objects",
+    "functions", "one_of", "require_own_tools", "strings", "text_input", "tools", "typed_objects",
 ]  # fmt: skip
 
 Check = Callable[[Any], bool]
@@ -78,6 +78,16 @@ def tools(value: Any) -> bool:
         or (an_object(tool.get("function")) and a_string(tool["function"].get("name")))
         for tool in value
     )
+
+
+def require_own_tools(given: Sequence[Mapping[str, Any]], own: frozenset[str]) -> None:
+    """Raise `CallError` 400 for a tool that the upstream would run, or dial."""
+    for number, tool in enumerate(given):
+        if tool["type"] not in own:
+            where = f"tools[{number}].type"
+            raise bad(
+                f"`{where}`: only tools that the caller runs are possible ({', '.join(sorted(own))})", where
+            )
 
 
 def choice(value: Any) -> bool:

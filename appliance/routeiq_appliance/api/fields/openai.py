@@ -19,11 +19,13 @@ from routeiq_appliance.api.fields.checks import (
     choice,
     functions,
     one_of,
+    require_own_tools,
     strings,
     text_input,
     tools,
     typed_objects,
 )
+from routeiq_appliance.api.fields.forbidden import require_no_addresses
 from routeiq_appliance.limits import Limits
 
 __all__ = ["CHAT", "EMBEDDING", "TEXT", "chat_texts", "check_chat", "check_sampling", "text_texts"]
@@ -84,7 +86,16 @@ EMBEDDING: Fields = {
 }
 _ROLES = frozenset({"assistant", "developer", "function", "system", "tool", "user"})
 # Where a part holds what could be an address, and which values are data rather than an address.
-_PART_DATA: Mapping[str, tuple[str, str]] = {"image_url": ("image_url", "url"), "file": ("file", "file_data")}
+_PART_DATA: Mapping[str, tuple[str, str]] = {
+    "audio_url": ("audio_url", "url"),
+    "file": ("file", "file_data"),
+    "image_url": ("image_url", "url"),
+    "video_url": ("video_url", "url"),
+}
+_OURS = frozenset({"custom", "function"})
+_IN_A_MESSAGE = frozenset({
+    "content", "function_call", "name", "reasoning_content", "refusal", "role", "tool_call_id", "tool_calls",
+})  # fmt: skip
 
 
 def check_sampling(body: Mapping[str, Any], params: Mapping[str, Any]) -> None:
@@ -134,6 +145,12 @@ def check_chat(params: Mapping[str, Any], limits: Limits) -> None:
         elif not isinstance(content, str):
             raise bad(f"`{where}.content` must be a string or a list of parts", f"{where}.content")
         _check_calls(message, where)
+        if not message.keys() <= _IN_A_MESSAGE:
+            more = {name: message[name] for name in message.keys() - _IN_A_MESSAGE}
+            require_no_addresses(more, where)
+    require_own_tools(params.get("tools", ()), _OURS)
+    for name in ("audio", "prediction"):
+        require_no_addresses(params.get(name), name)
 
 
 def _check_calls(message: dict[str, Any], where: str) -> None:
@@ -178,8 +195,6 @@ def _check_part(part: Any, where: str) -> None:
                 f"`{where}.{outer}.{inner}` must be a `data:` URL: the gateway fetches nothing for a caller",
                 f"{where}.{outer}.{inner}",
             )
-        if kind == "file" and "file_id" in part["file"]:
-            raise bad(f"`{where}.file.file_id` is not supported: send `file_data`", f"{where}.file.file_id")
     elif kind == "input_audio":
         audio = part.get("input_audio")
         if (
@@ -189,4 +204,9 @@ def _check_part(part: Any, where: str) -> None:
         ):
             raise bad(f"`{where}.input_audio` must hold data and format", f"{where}.input_audio")
     else:
-        raise bad(f"`{where}.type` must be text, image_url, input_audio, file or refusal", f"{where}.type")
+        raise bad(
+            f"`{where}.type` must be text, image_url, audio_url, video_url, input_audio, file or refusal",
+            f"{where}.type",
+        )
+    if len(part) > 2 or kind in _PART_DATA:
+        require_no_addresses(part, where)

@@ -15,6 +15,7 @@ from routeiq_appliance.api.fields.checks import (
     an_object,
     bad,
     choice,
+    require_own_tools,
     strings,
     typed_objects,
 )
@@ -24,8 +25,9 @@ from routeiq_appliance.limits import Limits
 __all__ = ["RESPONSES", "check_responses", "responses_texts"]
 
 _KEPT = ("background", "conversation", "previous_response_id")
-_OURS = frozenset({"custom", "function", "namespace"})
-"""Tools that the caller runs; any other would run at, or be dialled from, the upstream."""
+_OURS = frozenset({
+    "apply_patch", "computer", "computer_use_preview", "custom", "function", "local_shell", "namespace",
+})  # fmt: skip
 
 RESPONSES: Fields = {
     "background": ("true or false", a_boolean),
@@ -73,11 +75,20 @@ def check_responses(params: Mapping[str, Any], limits: Limits) -> None:
         for number, item in enumerate(items):
             if not isinstance(item, dict):
                 raise bad(f"`input[{number}]` must be an object", f"input[{number}]")
+            if item.get("type") == "item_reference":
+                raise bad(
+                    f"`input[{number}]` refers to a response: this gateway keeps none; send the item itself",
+                    f"input[{number}]",
+                    code="unsupported_parameter",
+                )
         require_no_addresses(items, "input")
-    for number, tool in enumerate(params.get("tools") or ()):
-        if tool["type"] not in _OURS:
-            where = f"tools[{number}].type"
-            raise bad(f"`{where}`: only tools that the caller runs are possible (function, custom)", where)
+    tools = params.get("tools", ())
+    require_own_tools(tools, _OURS)
+    for number, tool in enumerate(tools):
+        if tool["type"] == "namespace":
+            if not typed_objects(tool.get("tools")):
+                raise bad(f"`tools[{number}].tools` must be a list of tools", f"tools[{number}].tools")
+            require_own_tools(tool["tools"], _OURS - {"namespace"})
 
 
 def responses_texts(params: Mapping[str, Any]) -> list[str]:
