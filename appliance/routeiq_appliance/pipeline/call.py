@@ -11,14 +11,14 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from routeiq_appliance.config.policy import CallPolicy
 from routeiq_appliance.egress.given import GIVEN
 from routeiq_appliance.errors import CallError, UpstreamError
 from routeiq_appliance.pipeline.attempt import OpenAttempt, Watchers
+from routeiq_appliance.pipeline.committed import Events, committed
 from routeiq_appliance.pipeline.deadline import Deadline
 from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.model_limits import ModelLimits
@@ -27,12 +27,11 @@ from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Principal, Tally
 from routeiq_appliance.state.shared.interface import Admission, Scope, Settlement
 from routeiq_appliance.telemetry.tracing import AttemptSpan, RequestSpan
-from routeiq_appliance.upstreams.faults import broken, timed_out
+from routeiq_appliance.upstreams.faults import broken, not_begun, timed_out
 from routeiq_appliance.upstreams.interface import Upstream
 
-__all__ = ["Caller", "Events", "Work"]
+__all__ = ["Caller", "Work"]
 
-Events = AsyncGenerator[dict[str, Any], None]
 _Answer = TypeVar("_Answer")
 _Once = Callable[["Work", Deployment, OpenAttempt, AttemptSpan], Awaitable[_Answer]]
 
@@ -86,6 +85,7 @@ class Caller:
         total_seconds: float,
         draw: Callable[[float, float], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._upstream = upstream
         self._route = route
@@ -94,6 +94,7 @@ class Caller:
         self._total_seconds = total_seconds
         self._draw = draw or random.SystemRandom().uniform
         self._sleep = sleep
+        self._clock = clock
         self._scopes = {
             member.id: Scope(f"deployment:{member.id}", member.rpm, member.tpm, member.parallel)
             for members in route.groups.values()
@@ -110,7 +111,7 @@ class Caller:
         return self._until_answered(work, self._stream_once)
 
     async def _until_answered(self, work: Work, once: _Once[_Answer]) -> _Answer:
-        work.ends_at = time.monotonic() + self._total_seconds
+        work.ends_at = self._clock() + self._total_seconds
         decision = work.decision
         group, deployments = decision.group, decision.deployments
         seen = {group}
@@ -127,7 +128,7 @@ class Caller:
                 )
             waiting = [name for name in (*following, *waiting) if name not in seen]
             deployments = ()
-            while waiting and not deployments and time.monotonic() < work.ends_at:
+            while waiting and not deployments and self._clock() < work.ends_at:
                 group = waiting.pop(0)
                 seen.add(group)
                 deployments = await self._fallback(work, group)
@@ -157,8 +158,8 @@ class Caller:
                 raise last or self._none_left(deployments)
             if deployment.id in tried:
                 pause = max(self._policy.retry_after, self._draw(0.0, backoff_ceiling(number)))
-                await self._sleep(min(pause, max(0.0, work.ends_at - time.monotonic())))
-            if time.monotonic() >= work.ends_at:
+                await self._sleep(min(pause, max(0.0, work.ends_at - self._clock())))
+            if self._clock() >= work.ends_at:
                 raise last or timed_out(self._total_seconds)
             tried.add(deployment.id)
             try:
@@ -173,7 +174,7 @@ class Caller:
         self, deployments: Sequence[Deployment], tried: set[str], last: UpstreamError | None
     ) -> Deployment | None:
         """Return the first that was not tried; when all were, the first again if the fault lets it."""
-        now = time.monotonic()
+        now = self._clock()
         free = [d for d in deployments if self._watchers.health.available(d.id, now) is None]
         fresh = next((d for d in free if d.id not in tried), None)
         if fresh is not None or last is None or not may_try_same(last.fault):
@@ -181,7 +182,7 @@ class Caller:
         return free[0] if free else None
 
     def _none_left(self, deployments: Sequence[Deployment]) -> UpstreamError:
-        now = time.monotonic()
+        now = self._clock()
         waits = [self._watchers.health.seconds_until_available(d.id, now) for d in deployments]
         after = max(1, round(min(waits))) if waits else None
         return UpstreamError(
@@ -203,7 +204,7 @@ class Caller:
                     "rate_limited", 429, "the model is at the limit configured for it", retry_after=after
                 )
             grant = verdict.grant
-        if self._watchers.health.available(deployment.id, time.monotonic()) is not None:
+        if self._watchers.health.available(deployment.id, self._clock()) is not None:
             # Since it was picked, there was a pause, or its limits were asked: another call probes it, or it rests.
             if grant is not None:
                 self._watchers.shared.settle(Settlement(grant, 0, 0))
@@ -227,7 +228,7 @@ class Caller:
     async def _complete_once(
         self, work: Work, deployment: Deployment, attempt: OpenAttempt, span: AttemptSpan
     ) -> dict[str, Any]:
-        seconds = min(deployment.timeout, work.ends_at - time.monotonic())
+        seconds = min(deployment.timeout, work.ends_at - self._clock())
         try:
             with Deadline(seconds):
                 body = await self._upstream.complete(deployment, work.call, span.headers)
@@ -242,58 +243,23 @@ class Caller:
         self, work: Work, deployment: Deployment, attempt: OpenAttempt, span: AttemptSpan
     ) -> Events:
         events = work.events = self._upstream.stream(deployment, work.call, span.headers)
-        ends_at = min(work.ends_at, time.monotonic() + deployment.timeout)
-        seconds = min(deployment.first_token_timeout, ends_at - time.monotonic())
+        now = self._clock()
+        seconds = min(deployment.timeout, work.ends_at - now)
         try:
-            with Deadline(seconds):
+            with Deadline(min(deployment.first_token_timeout, seconds)):
                 first = await anext(events, None)
         except TimeoutError:
             await events.aclose()
-            raise timed_out(seconds) from None
+            late = deployment.first_token_timeout
+            raise (not_begun(late) if late < seconds else timed_out(seconds)) from None
         except BaseException:
             await events.aclose()
             raise
         if first is None:
             raise broken()
         work.tally.worked = True
-        work.tally.first_token_seconds = self._total_seconds - (work.ends_at - time.monotonic())
-        note_usage = DIALECTS[work.call.kind].note_usage
-        return _rest(first, events, deployment, attempt, ends_at, work.tally, note_usage)
-
-
-async def _rest(
-    first: dict[str, Any],
-    events: Events,
-    deployment: Deployment,
-    attempt: OpenAttempt,
-    ends_at: float,
-    tally: Tally,
-    note_usage: Callable[[dict[str, Any], Tally], None],
-) -> Events:
-    """Yield `first` and the events after it, within the idle deadline and the whole one."""
-    loop = asyncio.get_running_loop()
-    offset = loop.time() - time.monotonic()
-    async with aclosing(events):
-        try:
-            note_usage(first, tally)
-            yield first
-            async with asyncio.timeout(None) as limit:
-                while True:
-                    # Armed only while we wait for the upstream: a slow caller is no fault of it.
-                    limit.reschedule(min(loop.time() + deployment.stream_timeout, ends_at + offset))
-                    event = await anext(events, None)
-                    limit.reschedule(None)
-                    if event is None:
-                        attempt.answered()
-                        return
-                    note_usage(event, tally)
-                    yield event
-        except TimeoutError:
-            error = timed_out(deployment.stream_timeout)
-            attempt.failed(error, may_rest=False)
-            raise error from None
-        except UpstreamError as error:
-            attempt.failed(error, may_rest=False)
-            raise
-        finally:
-            attempt.abandoned()  # unless it ended above
+        work.tally.first_token_seconds = self._total_seconds - (work.ends_at - self._clock())
+        return committed(
+            first, events, attempt, work.tally, DIALECTS[work.call.kind].note_usage,
+            idle=deployment.stream_timeout, whole=seconds, waited=self._clock() - now,
+        )  # fmt: skip

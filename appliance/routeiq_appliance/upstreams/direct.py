@@ -22,6 +22,7 @@ from routeiq_appliance.upstreams.faults import (
     EVERY_SERVER,
     UNKNOWN_PATH,
     broken,
+    not_connected,
     not_spoken,
     of_status,
     unreachable,
@@ -133,7 +134,9 @@ class DirectUpstream:
                 timeout=target.timeout,
                 allow_redirects=False,
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError, TimeoutError):
+        except aiohttp.ServerTimeoutError:  # the only one there is: see `_Target.timeout`
+            raise not_connected(deployment.connect_timeout) from None
+        except (aiohttp.ClientConnectorError, TimeoutError):
             raise unreachable() from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, ValueError):
             # ValueError: aiohttp's for headers that no server may send.

@@ -15,6 +15,9 @@ __all__ = [
     "EVERY_SERVER",
     "UNKNOWN_PATH",
     "broken",
+    "fell_silent",
+    "not_begun",
+    "not_connected",
     "not_spoken",
     "of_status",
     "refused_words",
@@ -73,8 +76,23 @@ def unreachable() -> UpstreamError:
 
 
 def timed_out(seconds: float) -> UpstreamError:
-    """Return the error for a deadline that passed."""
+    """Return the error for an answer that was not whole in time."""
     return UpstreamError("timeout", 504, f"the upstream did not answer within {seconds:g} s")
+
+
+def not_begun(seconds: float) -> UpstreamError:
+    """Return the error for a stream whose first event did not come in time."""
+    return UpstreamError("timeout", 504, f"the upstream did not begin to answer within {seconds:g} s")
+
+
+def fell_silent(seconds: float) -> UpstreamError:
+    """Return the error for a stream that went quiet."""
+    return UpstreamError("timeout", 504, f"the upstream sent nothing for {seconds:g} s")
+
+
+def not_connected(seconds: float) -> UpstreamError:
+    """Return the error for a connection that did not stand in time: nothing was sent."""
+    return UpstreamError("unavailable", 502, f"the upstream took no connection within {seconds:g} s")
 
 
 def refused_words(words: str, deployment: Deployment, limits: Limits) -> str:
