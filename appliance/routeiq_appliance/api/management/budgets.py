@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from routeiq_appliance.api.management.answers import BudgetInfo, answer, budget_info
+from routeiq_appliance.api.management.answers import answer, budget_info
+from routeiq_appliance.api.management.base_schemas import Limits
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes
 from routeiq_appliance.api.management.context import Context
 from routeiq_appliance.api.management.group_schemas import BudgetsAsked, DeleteBudget, NewBudget, UpdateBudget
-from routeiq_appliance.api.management.schemas import Limits
+from routeiq_appliance.api.management.shapes import BudgetInfo
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.state.records import BudgetRecord
 

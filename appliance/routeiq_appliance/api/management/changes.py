@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from routeiq_appliance.api.management.base_schemas import LimitFields, Limits
 from routeiq_appliance.api.management.fields import NO_END, parse_duration
-from routeiq_appliance.api.management.schemas import KeyFields, LimitFields, Limits, RegenerateKey, UpdateKey
+from routeiq_appliance.api.management.schemas import KeyFields, RegenerateKey, UpdateKey
 from routeiq_appliance.money import pico
 from routeiq_appliance.state.records import Allowance, KeyRecord
 

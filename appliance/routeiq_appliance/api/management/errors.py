@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from routeiq_appliance.api.http import error_body
+from routeiq_appliance.api.management.base_schemas import Checked
 from routeiq_appliance.api.management.context import near
-from routeiq_appliance.api.management.schemas import Checked
 from routeiq_appliance.errors import CallError
 
 __all__ = ["install_errors"]

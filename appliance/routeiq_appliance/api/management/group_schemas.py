@@ -4,16 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from routeiq_appliance.api.management.base_schemas import Body, Checked, LimitFields, Limits, Somebody
 from routeiq_appliance.api.management.fields import Alias, Count, Dollars, Duration, Models, Name
-from routeiq_appliance.api.management.schemas import (
-    NOT_ENFORCED,
-    Body,
-    Checked,
-    LimitFields,
-    Limits,
-    Member,
-    Somebody,
-)
+from routeiq_appliance.api.management.schemas import NOT_ENFORCED, Member
 
 __all__ = [
     "AddOrganizationMember",

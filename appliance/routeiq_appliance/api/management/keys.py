@@ -6,15 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from routeiq_appliance.api.management.answers import (
-    DeletedKeys,
-    GeneratedKey,
-    KeyAnswer,
-    KeyInfo,
-    KeyPage,
-    answer,
-    key_info,
-)
+from routeiq_appliance.api.management.answers import answer, key_info
 from routeiq_appliance.api.management.changes import (
     allowance_of,
     fails_closed,
@@ -33,6 +25,7 @@ from routeiq_appliance.api.management.schemas import (
     RegenerateKey,
     UpdateKey,
 )
+from routeiq_appliance.api.management.shapes import DeletedKeys, GeneratedKey, KeyAnswer, KeyInfo, KeyPage
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.pipeline.authenticate import MASTER_KEY_ID
 from routeiq_appliance.pipeline.roles import admin_only

@@ -48,103 +48,125 @@ def member_routes(context: Context) -> APIRouter:
 
     @router.post("/team/member_add", response_model=dict[str, Any])
     async def add_to_team(body: AddTeamMember) -> Response:
-        now = context.now()
-        wanted = body.member if isinstance(body.member, list) else [body.member]
-        allowance = Allowance(
-            max_budget=None if body.max_budget_in_team is None else pico(body.max_budget_in_team),
-            budget_duration=body.budget_duration,
-            budget_anchor=now.replace(microsecond=0) if body.budget_duration is not None else None,
-        )
-
-        def write() -> dict[str, Any]:
-            team = context.teams.get(body.team_id)
-            if team is None:
-                raise _unknown("team")
-            users, added = add_members(context, "team", team.id, wanted, allowance, now)
-            return {
-                **_team(context, team, now),
-                "updated_users": [_user(context, user, now) for user in users],
-                "updated_team_memberships": memberships(context, added, now),
-            }
-
-        shown = await context.run(write)
-        context.changed(f"team:{body.team_id}")
-        return answer(shown)
+        return await _add_to_team(context, body)
 
     @router.post("/team/member_update", response_model=dict[str, Any])
     async def update_in_team(body: UpdateTeamMember) -> Response:
-        given = body.model_fields_set
-        changes: dict[str, Any] = {
-            name: getattr(body, name)
-            for name in ("tpm_limit", "rpm_limit", "budget_duration")
-            if name in given
-        }
-        if body.role is not None:
-            changes["role"] = body.role
-        if "max_budget_in_team" in given:
-            changes["max_budget"] = None if body.max_budget_in_team is None else pico(body.max_budget_in_team)
-        member = await _update(context, "team", body.team_id, body, changes)
-        budget = member.allowance.max_budget
-        return answer({
-            "team_id": member.owner_id,
-            "user_id": member.user_id,
-            "user_email": body.user_email,
-            "role": member.role,
-            "max_budget_in_team": None if budget is None else member_info(member, now=context.now())
-            ["litellm_budget_table"]["max_budget"],
-            "tpm_limit": member.allowance.tpm_limit,
-            "rpm_limit": member.allowance.rpm_limit,
-            "budget_duration": member.allowance.budget_duration,
-        })  # fmt: skip
+        return await _update_in_team(context, body)
 
     @router.post("/team/member_delete", response_model=dict[str, Any])
     async def remove_from_team(body: RemoveTeamMember) -> Response:
-        await _remove(context, "team", body.team_id, body)
-
-        def read() -> dict[str, Any]:
-            team = context.teams.get(body.team_id)
-            if team is None:
-                raise _unknown("team")
-            return _team(context, team, context.now())
-
-        return answer(await context.run(read))
+        return await _remove_from_team(context, body)
 
     @router.post("/organization/member_add", response_model=dict[str, Any])
     async def add_to_organization(body: AddOrganizationMember) -> Response:
-        now = context.now()
-        wanted = body.member if isinstance(body.member, list) else [body.member]
-
-        def write() -> dict[str, Any]:
-            organization = context.organizations.get(body.organization_id)
-            if organization is None:
-                raise _unknown("organization")
-            users, added = add_members(context, "organization", organization.id, wanted, UNLIMITED, now)
-            return {
-                "organization_id": organization.id,
-                "updated_users": [_user(context, user, now) for user in users],
-                "updated_organization_memberships": memberships(context, added, now),
-            }
-
-        return answer(await context.run(write))
+        return await _add_to_organization(context, body)
 
     @router.patch("/organization/member_update", response_model=dict[str, Any])
     async def update_in_organization(body: UpdateOrganizationMember) -> Response:
-        member = await _update(context, "organization", body.organization_id, body, {"role": body.role})
-        return answer(member_info(member, now=context.now()))
+        return await _update_in_organization(context, body)
 
     @router.delete("/organization/member_delete", response_model=dict[str, Any])
     async def remove_from_organization(body: RemoveOrganizationMember) -> Response:
-        await _remove(context, "organization", body.organization_id, body)
-
-        def read() -> dict[str, Any]:
-            organization = context.organizations.get(body.organization_id)
-            if organization is None:
-                raise _unknown("organization")
-            return _organization(context, organization, context.now())
-
-        return answer(await context.run(read))
+        return await _remove_from_organization(context, body)
 
     return router
+
+
+async def _add_to_team(context: Context, body: AddTeamMember) -> Response:
+    now = context.now()
+    wanted = body.member if isinstance(body.member, list) else [body.member]
+    allowance = Allowance(
+        max_budget=None if body.max_budget_in_team is None else pico(body.max_budget_in_team),
+        budget_duration=body.budget_duration,
+        budget_anchor=now.replace(microsecond=0) if body.budget_duration is not None else None,
+    )
+
+    def write() -> dict[str, Any]:
+        team = context.teams.get(body.team_id)
+        if team is None:
+            raise _unknown("team")
+        users, added = add_members(context, "team", team.id, wanted, allowance, now)
+        return {
+            **_team(context, team, now),
+            "updated_users": [_user(context, user, now) for user in users],
+            "updated_team_memberships": memberships(context, added, now),
+        }
+
+    shown = await context.run(write)
+    context.changed(f"team:{body.team_id}")
+    return answer(shown)
+
+
+async def _update_in_team(context: Context, body: UpdateTeamMember) -> Response:
+    given = body.model_fields_set
+    changes: dict[str, Any] = {
+        name: getattr(body, name) for name in ("tpm_limit", "rpm_limit", "budget_duration") if name in given
+    }
+    if body.role is not None:
+        changes["role"] = body.role
+    if "max_budget_in_team" in given:
+        changes["max_budget"] = None if body.max_budget_in_team is None else pico(body.max_budget_in_team)
+    member = await _update(context, "team", body.team_id, body, changes)
+    budget = member.allowance.max_budget
+    return answer({
+        "team_id": member.owner_id,
+        "user_id": member.user_id,
+        "user_email": body.user_email,
+        "role": member.role,
+        "max_budget_in_team": None if budget is None else member_info(member, now=context.now())
+        ["litellm_budget_table"]["max_budget"],
+        "tpm_limit": member.allowance.tpm_limit,
+        "rpm_limit": member.allowance.rpm_limit,
+        "budget_duration": member.allowance.budget_duration,
+    })  # fmt: skip
+
+
+async def _remove_from_team(context: Context, body: RemoveTeamMember) -> Response:
+    await _remove(context, "team", body.team_id, body)
+
+    def read() -> dict[str, Any]:
+        team = context.teams.get(body.team_id)
+        if team is None:
+            raise _unknown("team")
+        return _team(context, team, context.now())
+
+    return answer(await context.run(read))
+
+
+async def _add_to_organization(context: Context, body: AddOrganizationMember) -> Response:
+    now = context.now()
+    wanted = body.member if isinstance(body.member, list) else [body.member]
+
+    def write() -> dict[str, Any]:
+        organization = context.organizations.get(body.organization_id)
+        if organization is None:
+            raise _unknown("organization")
+        users, added = add_members(context, "organization", organization.id, wanted, UNLIMITED, now)
+        return {
+            "organization_id": organization.id,
+            "updated_users": [_user(context, user, now) for user in users],
+            "updated_organization_memberships": memberships(context, added, now),
+        }
+
+    return answer(await context.run(write))
+
+
+async def _update_in_organization(context: Context, body: UpdateOrganizationMember) -> Response:
+    member = await _update(context, "organization", body.organization_id, body, {"role": body.role})
+    return answer(member_info(member, now=context.now()))
+
+
+async def _remove_from_organization(context: Context, body: RemoveOrganizationMember) -> Response:
+    await _remove(context, "organization", body.organization_id, body)
+
+    def read() -> dict[str, Any]:
+        organization = context.organizations.get(body.organization_id)
+        if organization is None:
+            raise _unknown("organization")
+        return _organization(context, organization, context.now())
+
+    return answer(await context.run(read))
 
 
 def add_members(
@@ -159,13 +181,11 @@ def add_members(
 
     Raises `CallError` 400 for an address that several users have, `TakenError` for who is a member already.
     """
-    users = [_somebody(context, each.user_id, each.user_email, now) for each in wanted]
-    added = [
-        MemberRecord(kind, owner_id, user.id, each.role, now, allowance)
-        for user, each in zip(users, wanted, strict=True)
-    ]
-    context.members.add(added)
-    return users, added
+    named = [(_somebody(context, each.user_id, each.user_email, now), each.role) for each in wanted]
+    # Once each: who is named twice has the role that is said last.
+    added = {user.id: MemberRecord(kind, owner_id, user.id, role, now, allowance) for user, role in named}
+    context.members.add(list(added.values()))
+    return list({user.id: user for user, _ in named}.values()), list(added.values())
 
 
 def memberships(context: Context, members: Sequence[MemberRecord], now: datetime) -> list[dict[str, Any]]:

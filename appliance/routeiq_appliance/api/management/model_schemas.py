@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from routeiq_appliance.api.management.base_schemas import Body
 from routeiq_appliance.api.management.fields import Metadata, Name
-from routeiq_appliance.api.management.schemas import Body
 from routeiq_appliance.config.model_list import PRICES
 from routeiq_appliance.pipeline.types import Deployment
 from routeiq_appliance.state.models import ModelRecord

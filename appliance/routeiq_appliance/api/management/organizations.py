@@ -7,13 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from routeiq_appliance.api.management.answers import (
-    OrganizationInfo,
-    answer,
-    organization_info,
-    page,
-    team_info,
-)
+from routeiq_appliance.api.management.answers import answer, organization_info, page, team_info
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes, unique
 from routeiq_appliance.api.management.context import Context
 from routeiq_appliance.api.management.group_schemas import (
@@ -23,6 +17,7 @@ from routeiq_appliance.api.management.group_schemas import (
     OrganizationsQuery,
     UpdateOrganization,
 )
+from routeiq_appliance.api.management.shapes import OrganizationInfo
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.state.records import OrganizationRecord
 
@@ -35,38 +30,11 @@ def organization_routes(context: Context) -> APIRouter:
 
     @router.post("/organization/new", response_model=OrganizationInfo)
     async def new(body: NewOrganization) -> Response:
-        _check_names(context, body)
-        now = context.now()
-        wanted = OrganizationRecord(
-            body.organization_id or str(uuid.uuid4()),
-            body.organization_alias,
-            tuple(unique(body.models)),
-            body.metadata or {},
-            now,
-            allowance_of(body, now),
-            body.budget_id,
-        )
-        made = await context.run(lambda: context.organizations.create(wanted))
-        # Keys and teams may have named it before it was made.
-        context.changed(f"organization:{made.id}")
-        return answer((await context.run(lambda: _shown(context, [made])))[0])
+        return await _new(context, body)
 
     @router.patch("/organization/update", response_model=OrganizationInfo)
     async def update(body: UpdateOrganization) -> Response:
-        _check_names(context, body)
-        now = context.now()
-        changes = limit_changes(body)
-        if "organization_alias" in body.model_fields_set:
-            changes["alias"] = body.organization_alias
-        if "models" in body.model_fields_set:
-            changes["models"] = unique(body.models)
-        changed = await context.run(
-            lambda: context.organizations.update(body.organization_id, changes, now=now)
-        )
-        if changed is None:
-            raise _unknown()
-        context.changed(f"organization:{changed.id}")
-        return answer((await context.run(lambda: _shown(context, [changed])))[0])
+        return await _update(context, body)
 
     @router.get("/organization/info", response_model=OrganizationInfo)
     async def info(organization_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
@@ -77,41 +45,86 @@ def organization_routes(context: Context) -> APIRouter:
 
     @router.post("/organization/info", response_model=list[OrganizationInfo])
     async def info_of_many(body: OrganizationsAsked) -> Response:
-        wanted = unique(body.organizations)
-        found = await context.run(lambda: _named(context, wanted))
-        if len(found) != len(wanted):
-            raise _unknown("organizations")
-        return answer(found)
+        return await _info_of_many(context, body)
 
     @router.get("/organization/list", response_model=list[OrganizationInfo])
     async def search(query: Annotated[OrganizationsQuery, Query()]) -> Response:
-        def read() -> list[dict[str, Any]]:
-            found = context.organizations.search(
-                organization_ids=None if query.org_id is None else [query.org_id],
-                alias=query.org_alias,
-                limit=query.limit + 1,
-                offset=query.offset,
-            )
-            return _shown(context, found)
-
-        return page(await context.run(read), query.limit, query.offset)
+        return await _search(context, query)
 
     @router.delete("/organization/delete", response_model=list[OrganizationInfo])
     async def delete(body: DeleteOrganizations) -> Response:
-        wanted = unique(body.organization_ids)
-
-        def write() -> tuple[list[dict[str, Any]], list[str]]:
-            shown = _named(context, wanted)
-            return shown, context.organizations.delete(wanted)[1]
-
-        shown, missing = await context.run(write)
-        if missing:
-            raise _unknown("organization_ids")
-        for identity in wanted:
-            context.changed(f"organization:{identity}")
-        return answer(shown)
+        return await _delete(context, body)
 
     return router
+
+
+async def _new(context: Context, body: NewOrganization) -> Response:
+    _check_names(context, body)
+    now = context.now()
+    wanted = OrganizationRecord(
+        body.organization_id or str(uuid.uuid4()),
+        body.organization_alias,
+        tuple(unique(body.models)),
+        body.metadata or {},
+        now,
+        allowance_of(body, now),
+        body.budget_id,
+    )
+    made = await context.run(lambda: context.organizations.create(wanted))
+    # Keys and teams may have named it before it was made.
+    context.changed(f"organization:{made.id}")
+    return answer((await context.run(lambda: _shown(context, [made])))[0])
+
+
+async def _update(context: Context, body: UpdateOrganization) -> Response:
+    _check_names(context, body)
+    now = context.now()
+    changes = limit_changes(body)
+    if "organization_alias" in body.model_fields_set:
+        changes["alias"] = body.organization_alias
+    if "models" in body.model_fields_set:
+        changes["models"] = unique(body.models)
+    changed = await context.run(lambda: context.organizations.update(body.organization_id, changes, now=now))
+    if changed is None:
+        raise _unknown()
+    context.changed(f"organization:{changed.id}")
+    return answer((await context.run(lambda: _shown(context, [changed])))[0])
+
+
+async def _info_of_many(context: Context, body: OrganizationsAsked) -> Response:
+    wanted = unique(body.organizations)
+    found = await context.run(lambda: _named(context, wanted))
+    if len(found) != len(wanted):
+        raise _unknown("organizations")
+    return answer(found)
+
+
+async def _search(context: Context, query: OrganizationsQuery) -> Response:
+    def read() -> list[dict[str, Any]]:
+        found = context.organizations.search(
+            organization_ids=None if query.org_id is None else [query.org_id],
+            alias=query.org_alias,
+            limit=query.limit + 1,
+            offset=query.offset,
+        )
+        return _shown(context, found)
+
+    return page(await context.run(read), query.limit, query.offset)
+
+
+async def _delete(context: Context, body: DeleteOrganizations) -> Response:
+    wanted = unique(body.organization_ids)
+
+    def write() -> tuple[list[dict[str, Any]], list[str]]:
+        shown = _named(context, wanted)
+        return shown, context.organizations.delete(wanted)[1]
+
+    shown, missing = await context.run(write)
+    if missing:
+        raise _unknown("organization_ids")
+    for identity in wanted:
+        context.changed(f"organization:{identity}")
+    return answer(shown)
 
 
 def _named(context: Context, identities: Sequence[str]) -> list[dict[str, Any]]:

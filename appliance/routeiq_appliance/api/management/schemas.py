@@ -1,44 +1,35 @@
 """The bodies that the management API takes. LiteLLM's names; a field that cannot be enforced is refused by name."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
+from routeiq_appliance.api.management.base_schemas import Body, Checked, LimitFields, Somebody
 from routeiq_appliance.api.management.fields import (
     Alias,
     Budgets,
-    Count,
     Counts,
-    Dollars,
     Duration,
     Email,
     Extension,
-    Metadata,
     Models,
     Name,
-    Parallel,
 )
 
 __all__ = [
     "NOT_ENFORCED",
     "BlockKey",
     "BlockTeam",
-    "Body",
-    "Checked",
     "DeleteKeys",
     "DeleteTeams",
     "DeleteUsers",
     "GenerateKey",
     "KeyFields",
     "KeysQuery",
-    "LimitFields",
-    "Limits",
     "Member",
     "NewTeam",
     "NewUser",
     "RegenerateKey",
-    "Somebody",
     "UpdateKey",
     "UpdateTeam",
     "UpdateUser",
@@ -76,55 +67,6 @@ UserRole = Literal["proxy_admin", "proxy_admin_viewer", "internal_user"]
 Validity = Annotated[
     Duration | None, Field(description="Validity from now: 30s, 30m, 30h, 30d, 4w or 1mo; none: no end")
 ]
-
-
-class Checked(BaseModel):
-    """What a request gives: no unknown field; those in `refused` are LiteLLM's, and not enforced."""
-
-    model_config = ConfigDict(extra="forbid")
-    refused: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unset_is_absent(cls, body: Any) -> Any:
-        """Take a field that is not enforced for absent when it asks for nothing: clients send the whole form."""
-        if not isinstance(body, dict):
-            return body
-        return {
-            name: value for name, value in body.items() if name not in cls.refused or not _asks_nothing(value)
-        }
-
-
-class Body(Checked):
-    """A body: JSON's own types."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class Limits(Body):
-    """The limits that all have alike; null is no limit."""
-
-    rpm_limit: Annotated[Count | None, Field(description="Requests a minute")] = None
-    tpm_limit: Annotated[Count | None, Field(description="Tokens a minute")] = None
-    max_parallel_requests: Annotated[Parallel | None, Field(description="Calls at the same time")] = None
-    max_budget: Annotated[Dollars | None, Field(description="Dollars that may be spent in a period")] = None
-    budget_duration: Annotated[
-        Duration | None,
-        Field(description="The budget's period, from when it is set; none: one budget for ever"),
-    ] = None
-
-
-class LimitFields(Limits):
-    """What keys, teams, users and organizations have alike."""
-
-    budget_id: Annotated[
-        Name | None, Field(description="A named budget: it says what the fields above leave open")
-    ] = None
-    blocked: bool | None = None
-    metadata: Annotated[
-        Metadata | None,
-        Field(description="Kept; `routeiq.strategy` and (keys) `routeiq.fail_closed` are acted on"),
-    ] = None
 
 
 class KeyFields(LimitFields):
@@ -210,21 +152,6 @@ class DeleteKeys(Body):
     key_aliases: Annotated[list[str] | None, Field(max_length=1000)] = None
 
 
-class Somebody(Body):
-    """Names a user."""
-
-    user_id: Name | None = None
-    user_email: Annotated[
-        Email | None, Field(description="Of a user that exists, unless `user_id` is given")
-    ] = None
-
-    @model_validator(mode="after")
-    def _named(self) -> "Somebody":
-        if self.user_id is None and self.user_email is None:
-            raise PydanticCustomError("missing", "`user_id` or `user_email` is missing")
-        return self
-
-
 class Member(Somebody):
     """A user in a team; `role` is kept: who may manage, keys say (`role`)."""
 
@@ -297,12 +224,3 @@ class DeleteUsers(Body):
     """The body of `POST /user/delete`: all are deleted with their keys, or none when one does not exist."""
 
     user_ids: Annotated[list[Name], Field(min_length=1, max_length=1000)]
-
-
-def _asks_nothing(value: Any) -> bool:
-    return (
-        value is None
-        or value is False
-        or value == "false"
-        or (isinstance(value, list | dict | str) and not value)
-    )

@@ -1,17 +1,27 @@
-"""`GET /spend/logs`: one row per call, in LiteLLM's names, the newest first."""
+"""`GET /spend/logs`: one row per call, in LiteLLM's names, the newest first; or sums by day.
+
+A key that is no admin's sees its own calls.
+"""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from routeiq_appliance.api.management.answers import Money, to_json
+from routeiq_appliance.api.management.answers import to_json
 from routeiq_appliance.api.management.context import Context
+from routeiq_appliance.api.management.queries import instant, key_id_of
+from routeiq_appliance.api.management.report_schemas import SpendDay
+from routeiq_appliance.api.management.report_writer import ReportWriter
+from routeiq_appliance.api.management.shapes import Money
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.money import dollars
+from routeiq_appliance.pipeline.roles import admin_only
+from routeiq_appliance.reporting.litellm import DailyLayout
+from routeiq_appliance.state.reports import Wanted
 
 __all__ = ["SpendRow", "spend_routes", "spend_row"]
 
@@ -36,7 +46,7 @@ class SpendQuery(BaseModel):
         int,
         Field(ge=0, le=10**12, description="Rows to pass over: `x-routeiq-next-offset` of the answer before"),
     ] = 0
-    summarize: Annotated[bool, Field(description="LiteLLM's sums by day: only `false` is possible")] = False
+    summarize: Annotated[bool, Field(description="Sums by day instead of calls, as LiteLLM has them")] = False
 
 
 class SpendRow(BaseModel):
@@ -69,30 +79,26 @@ class SpendRow(BaseModel):
     trace_id: str | None
 
 
-def spend_routes(context: Context) -> APIRouter:
+def spend_routes(context: Context, writer: ReportWriter) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["spend"], dependencies=[Depends(context.admins_only)])
+    router = APIRouter(tags=["spend"])
 
-    @router.get("/spend/logs", response_model=list[SpendRow])
+    @router.get("/spend/logs", response_model=list[SpendRow] | list[SpendDay])
     async def logs(query: Annotated[SpendQuery, Query()]) -> Response:
+        start, end = instant(query.start_date, "start_date"), instant(query.end_date, "end_date", whole=True)
+        key_id = await context.run(lambda: _key_id(context, query.api_key))
         if query.summarize:
-            raise CallError(
-                400,
-                "`summarize` is not enforced by this release: leave it out",
-                code="not_enforced",
-                param="summarize",
-            )
-        start, end = (
-            _instant(query.start_date, "start_date"),
-            _instant(query.end_date, "end_date", whole=True),
-        )
+            if query.request_id is not None or query.offset:
+                raise CallError(
+                    400,
+                    "`summarize`: sums are not of one request, and have no offset",
+                    code="invalid_value",
+                    param="summarize",
+                )
+            wanted = Wanted(key_id, query.team_id, query.user_id, start=start, end=end)
+            return await writer.send(DailyLayout(), wanted, kind="application/json")
 
         def read() -> tuple[bytes, bool]:
-            key_id = query.api_key
-            if key_id is not None:
-                holder = context.keys.get(key_id)
-                # A deleted key is known by its token id still.
-                key_id = holder.key.id if holder is not None else key_id
             context.settled()
             rows = context.spend_logs(
                 key_id=key_id,
@@ -115,6 +121,17 @@ def spend_routes(context: Context) -> APIRouter:
         return Response(data, headers=headers, media_type="application/json")
 
     return router
+
+
+def _key_id(context: Context, reference: str | None) -> str | None:
+    """Return the id of the key whose calls are asked for; who is no admin sees its own and no others."""
+    own = context.caller()
+    found = key_id_of(context, reference)
+    if own is None:
+        return found
+    if found is not None and found != own.key_id:
+        raise admin_only()
+    return own.key_id
 
 
 def spend_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,22 +168,3 @@ def spend_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 _CALL_TYPES = {"chat": "acompletion", "text": "atext_completion", "embedding": "aembedding"}
 _FAILED = 400
-
-
-def _instant(text: str | None, name: str, *, whole: bool = False) -> datetime | None:
-    """Return the instant that a date or a time names, in UTC unless it says otherwise; raises `CallError` 400."""
-    if text is None:
-        return None
-    try:
-        # `+` is a space in a query string that was not encoded.
-        instant = datetime.fromisoformat(text.replace(" +", "+"))
-        day = len(text) == len("2026-11-21") and date.fromisoformat(text) is not None
-        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-        return instant + timedelta(days=1) if day and whole else instant
-    except (ValueError, OverflowError):
-        raise CallError(
-            400,
-            f"`{name}` must look like 2026-11-21 or 2026-11-21T08:00:00Z",
-            code="invalid_value",
-            param=name,
-        ) from None

@@ -7,20 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from routeiq_appliance.api.management.answers import (
-    NewUserAnswer,
-    UserAnswer,
-    UserInfo,
-    UserPage,
-    answer,
-    key_info,
-    team_info,
-    user_info,
-)
+from routeiq_appliance.api.management.answers import answer, key_info, team_info, user_info
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes, unique
 from routeiq_appliance.api.management.context import KEYS_SHOWN, Context
 from routeiq_appliance.api.management.group_schemas import UsersQuery
 from routeiq_appliance.api.management.schemas import DeleteUsers, NewUser, UpdateUser
+from routeiq_appliance.api.management.shapes import NewUserAnswer, UserAnswer, UserInfo, UserPage
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.state.access import MissingError
 from routeiq_appliance.state.records import MemberRecord, UserRecord
@@ -34,97 +26,117 @@ def user_routes(context: Context) -> APIRouter:
 
     @router.post("/user/new", response_model=NewUserAnswer)
     async def new(body: NewUser) -> Response:
-        _check_names(context, body)
-        key, token_id, user = await context.run(lambda: _create(context, body))
-        # Keys may have named the user before it was made.
-        context.changed(f"user:{user.id}")
-        shown = (await context.run(lambda: _shown(context, [user])))[0]
-        return answer({"key": key, "token_id": token_id, **shown})
+        return await _new(context, body)
 
     @router.post("/user/update", response_model=UserInfo)
     async def update(body: UpdateUser) -> Response:
-        _check_names(context, body)
-        changes = limit_changes(body)
-        given = body.model_fields_set
-        for name, column in (("user_alias", "alias"), ("user_email", "email"), ("user_role", "role")):
-            if name in given:
-                changes[column] = getattr(body, name)
-        if "models" in given:
-            changes["models"] = unique(body.models)
-
-        def write() -> UserRecord | None:
-            _require_free(context, body.user_email, except_for=body.user_id)
-            return context.users.update(body.user_id, changes, now=context.now())
-
-        user = await context.run(write)
-        if user is None:
-            raise _unknown()
-        context.changed(f"user:{user.id}")
-        shown = (await context.run(lambda: _shown(context, [user])))[0]
-        # LiteLLM's answer has the user under `data`.
-        return answer({**shown, "data": shown})
+        return await _update(context, body)
 
     @router.get("/user/info", response_model=UserAnswer)
     async def info(user_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
-        now = context.now()
-
-        def read() -> dict[str, Any] | None:
-            user = context.users.get(user_id)
-            if user is None:
-                return None
-            shown = _shown(context, [user])[0]
-            keys = context.keys.held_by(user_id=user_id, limit=KEYS_SHOWN)
-            teams = context.teams.search(team_ids=shown["teams"])
-            spent = context.spend_of(
-                {f"key:{key.id}": key.effective for key in keys}
-                | {f"team:{team.id}": team.effective for team in teams}
-            )
-            return {
-                "user_id": user.id,
-                "spend": shown["spend"],
-                "user_info": shown,
-                "keys": [key_info(key, spend=spent[f"key:{key.id}"], now=now) for key in keys],
-                "teams": [team_info(team, spend=spent[f"team:{team.id}"], now=now) for team in teams],
-            }
-
-        found = await context.run(read)
-        if found is None:
-            raise _unknown()
-        return answer(found)
+        return await _info(context, user_id)
 
     @router.get("/user/list", response_model=UserPage)
     async def search(query: Annotated[UsersQuery, Query()]) -> Response:
-        def read() -> tuple[list[dict[str, Any]], int]:
-            found, total = context.users.search(
-                role=query.role,
-                user_ids=None if query.user_ids is None else _ids(query.user_ids),
-                email=query.user_email,
-                team_id=query.team,
-                limit=query.page_size,
-                offset=(query.page - 1) * query.page_size,
-            )
-            return _shown(context, found), total
-
-        shown, total = await context.run(read)
-        return answer({
-            "users": shown,
-            "total": total,
-            "page": query.page,
-            "page_size": query.page_size,
-            "total_pages": -(-total // query.page_size),
-        })  # fmt: skip
+        return await _search(context, query)
 
     @router.post("/user/delete", response_model=int)
     async def delete(body: DeleteUsers) -> Response:
-        wanted = unique(body.user_ids)
-        found, missing = await context.run(lambda: context.users.delete(wanted))
-        if missing:
-            raise _unknown("user_ids")
-        for identity in wanted:
-            context.changed(f"user:{identity}")
-        return answer(len(found))
+        return await _delete(context, body)
 
     return router
+
+
+async def _new(context: Context, body: NewUser) -> Response:
+    _check_names(context, body)
+    key, token_id, user = await context.run(lambda: _create(context, body))
+    # Keys may have named the user before it was made.
+    context.changed(f"user:{user.id}")
+    shown = (await context.run(lambda: _shown(context, [user])))[0]
+    return answer({"key": key, "token_id": token_id, **shown})
+
+
+async def _update(context: Context, body: UpdateUser) -> Response:
+    _check_names(context, body)
+    changes = limit_changes(body)
+    given = body.model_fields_set
+    for name, column in (("user_alias", "alias"), ("user_email", "email"), ("user_role", "role")):
+        if name in given:
+            changes[column] = getattr(body, name)
+    if "models" in given:
+        changes["models"] = unique(body.models)
+
+    def write() -> UserRecord | None:
+        _require_free(context, body.user_email, except_for=body.user_id)
+        return context.users.update(body.user_id, changes, now=context.now())
+
+    user = await context.run(write)
+    if user is None:
+        raise _unknown()
+    context.changed(f"user:{user.id}")
+    shown = (await context.run(lambda: _shown(context, [user])))[0]
+    # LiteLLM's answer has the user under `data`.
+    return answer({**shown, "data": shown})
+
+
+async def _info(context: Context, user_id: str) -> Response:
+    now = context.now()
+
+    def read() -> dict[str, Any] | None:
+        user = context.users.get(user_id)
+        if user is None:
+            return None
+        shown = _shown(context, [user])[0]
+        keys = context.keys.held_by(user_id=user_id, limit=KEYS_SHOWN)
+        teams = context.teams.search(team_ids=shown["teams"])
+        spent = context.spend_of(
+            {f"key:{key.id}": key.effective for key in keys}
+            | {f"team:{team.id}": team.effective for team in teams}
+        )
+        return {
+            "user_id": user.id,
+            "spend": shown["spend"],
+            "user_info": shown,
+            "keys": [key_info(key, spend=spent[f"key:{key.id}"], now=now) for key in keys],
+            "teams": [team_info(team, spend=spent[f"team:{team.id}"], now=now) for team in teams],
+        }
+
+    found = await context.run(read)
+    if found is None:
+        raise _unknown()
+    return answer(found)
+
+
+async def _search(context: Context, query: UsersQuery) -> Response:
+    def read() -> tuple[list[dict[str, Any]], int]:
+        found, total = context.users.search(
+            role=query.role,
+            user_ids=None if query.user_ids is None else _ids(query.user_ids),
+            email=query.user_email,
+            team_id=query.team,
+            limit=query.page_size,
+            offset=(query.page - 1) * query.page_size,
+        )
+        return _shown(context, found), total
+
+    shown, total = await context.run(read)
+    return answer({
+        "users": shown,
+        "total": total,
+        "page": query.page,
+        "page_size": query.page_size,
+        "total_pages": -(-total // query.page_size),
+    })  # fmt: skip
+
+
+async def _delete(context: Context, body: DeleteUsers) -> Response:
+    wanted = unique(body.user_ids)
+    found, missing = await context.run(lambda: context.users.delete(wanted))
+    if missing:
+        raise _unknown("user_ids")
+    for identity in wanted:
+        context.changed(f"user:{identity}")
+    return answer(len(found))
 
 
 def _create(context: Context, body: NewUser) -> tuple[str | None, str | None, UserRecord]:
