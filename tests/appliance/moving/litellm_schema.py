@@ -97,7 +97,7 @@ def _type(kind: str, rest: str, default: str) -> str:
     return _TYPES.get(kind, "TEXT")
 
 
-def _default(text: str, many: bool) -> str | None:
+def _default(text: str, many: bool) -> str | None:  # noqa: PLR0911 - one line for each form
     if text.startswith("autoincrement"):
         return None
     if text.startswith("dbgenerated("):

@@ -30,7 +30,7 @@ NOTHING = Named()
 STRICT, UNSAFE = Terms(NOW, unsafe=False), Terms(NOW, unsafe=True)
 
 
-def key(terms: Terms = STRICT, named: Named = NOTHING, **columns: str | None) -> Outcome:
+def key(terms: Terms = STRICT, named: Named = NOTHING, /, **columns: str | None) -> Outcome:
     return key_outcome(Values({"token": TOKEN, **columns}), named, PEPPER, terms)
 
 
@@ -198,15 +198,15 @@ def test_a_named_budget_says_what_the_key_leaves_open() -> None:
         "budget_reset_at": "2026-11-28 00:00:00",
     })  # fmt: skip
     week = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp())
-    open_ = carried(key(named=Named(budget=budget), budget_id="b", spend="1"))
+    open_ = carried(key(STRICT, Named(budget=budget), budget_id="b", spend="1"))
     assert (open_.values["max_budget"], open_.values["budget_id"], open_.period) == (None, "b", week)
-    amount = carried(key(named=Named(budget=budget), budget_id="b", max_budget="1", spend="1"))
+    amount = carried(key(STRICT, Named(budget=budget), budget_id="b", max_budget="1", spend="1"))
     assert (amount.values["max_budget"], amount.values["budget_duration"], amount.period) == (
         10**12,
         "7d",
         week,
     )
-    period = carried(key(named=Named(budget=budget), budget_id="b", budget_duration="1d"))
+    period = carried(key(STRICT, Named(budget=budget), budget_id="b", budget_duration="1d"))
     assert (period.values["max_budget"], period.values["budget_duration"]) == (5 * 10**12, "1d")
 
 

@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import os
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ def copy_text(value: str | None) -> str:
     return "".join(named.get(sign, sign) for sign in value)
 
 
-def copy_block(columns: str, *rows: list[str | None], table: str = KEYS) -> str:
+def copy_block(columns: str, *rows: Sequence[str | None], table: str = KEYS) -> str:
     lines = ["\t".join(map(copy_text, row)) for row in rows]
     return "\n".join([f'COPY public."{table}" ({columns}) FROM stdin;', *lines, "\\.", ""])
 
@@ -124,7 +126,7 @@ def test_other_statements_are_passed_over(
 
 
 GOOD = HEAD + copy_block("token, key_alias", [TOKEN, "a"], ["b" * 64, "b"]) + TAIL
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "not a dump by pg_dump"),
     "not a dump": ("hello\nworld\n", "not a dump by pg_dump"),
     "SQL of another kind": ("SELECT 1;\n" + GOOD, "not a dump by pg_dump"),
@@ -295,3 +297,23 @@ def test_rows_are_staged_as_json(tmp_path: Path) -> None:
         tmp_path / "x.sql", HEAD + copy_block("token, metadata", [TOKEN, json.dumps({"a": "\t\\"})]) + TAIL
     )
     assert json.loads(rows[0]["metadata"] or "") == {"a": "\t\\"}
+
+
+def test_a_large_dump_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:  # L4
+    path = tmp_path / "large.sql"
+    with path.open("w") as file:
+        file.write(HEAD + 'COPY public."LiteLLM_SpendLogs" (request_id, messages) FROM stdin;\n')
+        file.writelines(f"{number}\t{'x' * 1000}\n" for number in range(10_000))
+        file.write(f'\\.\nCOPY public."{KEYS}" (token, metadata) FROM stdin;\n')
+        file.writelines(f"{number:064d}\t{'y' * 500}\n" for number in range(10_000))
+        file.write("\\.\n" + TAIL)
+    with open_staging() as staging:
+        tracemalloc.start()
+        try:
+            read_dump(path, staging, lambda _amount: None, DEFAULT_MOVE_LIMITS)
+            rows = sum(1 for _ in staging.rows(KEYS))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert rows == 10_000
+    assert peak < 3 << 20, "of 15 MB in the file"

@@ -41,7 +41,7 @@ def site(postgresql: PostgreSQL) -> str:
     """The database of a LiteLLM proxy; returns its URL."""
     url = postgresql.new_database()
     with psycopg.connect(url) as connection:
-        connection.execute(create_tables())  # type: ignore[call-overload]
+        connection.execute(create_tables())
         fill(connection)
     return url
 
@@ -58,7 +58,7 @@ def fill(connection: psycopg.Connection[Any]) -> None:
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join(["%s"] * len(values))
         made = [json.dumps(value) if _is_json(value) else value for value in values.values()]
-        connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', made)  # type: ignore[call-overload]
+        connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', made)
 
     def _is_json(value: Any) -> bool:
         return isinstance(value, dict) or (
@@ -142,13 +142,22 @@ def run_import(*arguments: Any, cwd: Path | None = None, **environ: Any) -> subp
     return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, check=False)
 
 
+def write_dump(url: str, path: Path) -> None:
+    path.write_bytes(subprocess.run(["pg_dump", url], check=True, capture_output=True).stdout)
+
+
+def migrate(environ: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "routeiq_appliance.cli", "admin", "migrate"]
+    subprocess.run(command, env={"PATH": os.environ["PATH"], **environ}, check=True, capture_output=True)
+
+
 def rows_of(engine: sa.Engine, table: sa.Table) -> list[dict[str, Any]]:
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
 
 
 def test_a_dump_of_any_form_is_carried_over_once(dump: Path, tmp_path: Path) -> None:  # L4
-    environ = {"ROUTEIQ_DATA_DIR": str(tmp_path), "ROUTEIQ_PEPPER": PEPPER}
+    environ: dict[str, Any] = {"ROUTEIQ_DATA_DIR": str(tmp_path), "ROUTEIQ_PEPPER": PEPPER}
     done = run_import("--dump", dump, "--json", **environ)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -213,12 +222,11 @@ async def test_an_imported_key_opens_the_gateway_with_its_old_secret(
     postgresql: PostgreSQL, site: str, tmp_path: Path, run_gateway: Callable[..., AsyncGenerator[Any, None]]
 ) -> None:  # L4
     dump = tmp_path / "litellm.sql"
-    dump.write_bytes(subprocess.run(["pg_dump", site], check=True, capture_output=True).stdout)
+    write_dump(site, dump)
     ours = postgresql.new_database()
-    environ = {"DATABASE_URL": ours, "ROUTEIQ_PEPPER": PEPPER}
+    environ: dict[str, Any] = {"DATABASE_URL": ours, "ROUTEIQ_PEPPER": PEPPER}
     assert "schema is empty" in run_import("--dump", dump, **environ).stderr
-    migrated = [sys.executable, "-m", "routeiq_appliance.cli", "admin", "migrate"]
-    subprocess.run(migrated, env={"PATH": os.environ["PATH"], **environ}, check=True, capture_output=True)
+    migrate(environ)
     tried = json.loads(run_import("--dump", dump, "--dry-run", "--json", **environ).stdout)
     assert tried["rows"]["keys"]["carried"] == 3
     async for gateway in run_gateway(**environ):
@@ -245,9 +253,9 @@ async def test_an_imported_key_opens_the_gateway_with_its_old_secret(
 
 def test_a_running_database_gives_the_same_as_its_dump(site: str, tmp_path: Path) -> None:  # L4
     dump, url = tmp_path / "litellm.sql", tmp_path / "url"
-    dump.write_bytes(subprocess.run(["pg_dump", site], check=True, capture_output=True).stdout)
+    write_dump(site, dump)
     url.write_text(f"{site}?schema=public&connection_limit=10\n")
-    environ = {"ROUTEIQ_PEPPER": PEPPER}
+    environ: dict[str, Any] = {"ROUTEIQ_PEPPER": PEPPER}
     reports = [
         json.loads(run_import(*source, "--json", **environ, ROUTEIQ_DATA_DIR=str(tmp_path / name)).stdout)
         for name, source in (("one", ("--dump", dump)), ("two", ("--from-url-file", url)))
@@ -265,8 +273,12 @@ def test_a_running_database_gives_the_same_as_its_dump(site: str, tmp_path: Path
 
 def test_stored_models_become_a_configuration_that_serves(site: str, tmp_path: Path) -> None:  # L4
     dump, out = tmp_path / "litellm.sql", tmp_path / "models"
-    dump.write_bytes(subprocess.run(["pg_dump", site], check=True, capture_output=True).stdout)
-    environ = {"ROUTEIQ_PEPPER": PEPPER, "ROUTEIQ_DATA_DIR": str(tmp_path / "data"), "LITELLM_SALT_KEY": SALT}
+    write_dump(site, dump)
+    environ: dict[str, Any] = {
+        "ROUTEIQ_PEPPER": PEPPER,
+        "ROUTEIQ_DATA_DIR": str(tmp_path / "data"),
+        "LITELLM_SALT_KEY": SALT,
+    }
     tried = json.loads(
         run_import("--dump", dump, "--models-out", out, "--dry-run", "--json", **environ).stdout
     )
@@ -312,8 +324,12 @@ def test_stored_models_become_a_configuration_that_serves(site: str, tmp_path: P
 
 def test_the_report_is_as_the_guide_shows_it(site: str, tmp_path: Path) -> None:
     dump = tmp_path / "litellm.sql"
-    dump.write_bytes(subprocess.run(["pg_dump", site], check=True, capture_output=True).stdout)
-    environ = {"ROUTEIQ_PEPPER": PEPPER, "ROUTEIQ_DATA_DIR": str(tmp_path / "data"), "LITELLM_SALT_KEY": SALT}
+    write_dump(site, dump)
+    environ: dict[str, Any] = {
+        "ROUTEIQ_PEPPER": PEPPER,
+        "ROUTEIQ_DATA_DIR": str(tmp_path / "data"),
+        "LITELLM_SALT_KEY": SALT,
+    }
     done = run_import("--dump", "litellm.sql", "--models-out", "litellm-models", cwd=tmp_path, **environ)
     *lines, last = done.stdout.splitlines()
     assert last == f"litellm.sql: brought to sqlite {tmp_path / 'data' / 'routeiq.sqlite3'}"
