@@ -9,7 +9,7 @@ from typing import Any, get_args
 import anthropic.types
 import anthropic.types.beta.message_create_params as anthropic_beta
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import (
     completion_create_params,
@@ -170,6 +170,7 @@ _JSON = st.recursive(
 
 
 @pytest.mark.parametrize("kind", _KINDS)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_value_of_any_field_is_taken_or_refused_with_400(kind: Kind, data: st.DataObject) -> None:
     names = [*LEAST[kind], *{**OPENAI, **ANTHROPIC}.get(kind, []), "stream", "cache", "metadata", "n"]
@@ -187,6 +188,7 @@ def test_any_value_of_any_field_is_taken_or_refused_with_400(kind: Kind, data: s
 
 
 @pytest.mark.parametrize("kind", _KINDS)
+@settings(max_examples=10)
 @given(value=_JSON)
 def test_unknown_fields_are_relayed_as_they_are(kind: Kind, value: Any) -> None:
     _, beyond = check(kind, some_new_knob=value)
