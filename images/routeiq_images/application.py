@@ -78,5 +78,5 @@ class ApplicationLayers:
         wheels = self.scratch / "own-wheels"
         tree = self._installed(build_own_wheels(packages, wheels), wheels, self.scratch / "own")
         tree.file(self.application.command, entry_script(self.application.entry), 0o755)
-        tree.folder(self.application.static, self.materials.source / "ui" / "static")
+        tree.folder(self.application.static, self.materials.console)
         return tree

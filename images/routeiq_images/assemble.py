@@ -64,6 +64,7 @@ def assemble(
     parts += [_wheel_part(wheel.name, wheel.version, wheel.sha256) for wheel in wheels]
     if definition.application:
         parts += materials.model_parts()
+        parts += materials.console_parts()
     return BuiltImage(write_image(definition, version, layers, store), tuple(parts))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from routeiq_images.errors import ImagesError
 from routeiq_images.sbom import Part
 from routeiq_signing.progress import Progress
-from routeiq_vendor.fetch import EMBEDDERS, Fetched, ImageDebs, Purpose, fetch
+from routeiq_vendor.fetch import EMBEDDERS, Fetched, ImageDebs, Purpose, ensure_console, fetch
 from routeiq_vendor.weights.store import RUNTIME_FILES
 from routeiq_vendor.wheels.store import Wheel, load_lock
 from routeiq_vendor.workspace import Workspace
@@ -37,6 +37,8 @@ class Materials:
     workspace: Workspace
     fetched: Fetched
     models: tuple[ModelFolder, ...]
+    console: Path
+    """The built operator console."""
 
     @property
     def source(self) -> Path:
@@ -87,6 +89,21 @@ class Materials:
             parts.append(Part("machine-learning-model", name, model.version, purl, digest, model.licence))
         return parts
 
+    def console_parts(self) -> list[Part]:
+        """Return the SBOM's components for the packages whose code is in the console."""
+        return [
+            Part(
+                "library",
+                item.name,
+                item.version,
+                f"pkg:npm/{item.name.replace('@', '%40')}@{item.version}",
+                item.sha256,
+                item.licence,
+            )
+            for item in self.fetched.npm
+            if item.shipped
+        ]
+
 
 def gather(workspace: Workspace, progress: Progress, *, offline: bool, release: bool) -> Materials:
     """Fill the pool as far as it must be, and return what a bundle is made of."""
@@ -108,7 +125,8 @@ def gather(workspace: Workspace, progress: Progress, *, offline: bool, release: 
         files.pop("model.sig", None)
         place = f"routers/{folder.parent.name}"
         models.append(ModelFolder(folder.parent.name, "router", place, files, baked=True))
-    return Materials(workspace, fetched, tuple(models))
+    console = ensure_console(workspace, progress, offline=offline)
+    return Materials(workspace, fetched, tuple(models), console)
 
 
 def source_files(root: Path) -> dict[str, tuple[Path, bool]]:

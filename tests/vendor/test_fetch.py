@@ -1,5 +1,6 @@
 """The whole fetch: a fake index and mirror through the real pip and apt; then the real pool without a network."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from routeiq_vendor.documents import write_document
 from routeiq_vendor.errors import DownloadError, LockError, PoolError
 from routeiq_vendor.export.run import Exporter
 from routeiq_vendor.fetch import Fetched, Purpose, fetch, install_lock
+from routeiq_vendor.npm.lock import ConsoleLock
 from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.renew import Kind, renew
 from routeiq_vendor.weights.lock import WeightsRequest, WeightsRequests
@@ -43,11 +45,15 @@ def workspace(
     """A checkout whose locks were made from the fake places; its pool is empty again afterwards."""
     locks = tmp_path / "vendor" / "locks"
     locks.mkdir(parents=True)
-    for name in ("gateway", "build", "demo", "test"):
+    for name in ("gateway", "build", "demo", "node", "test"):
         wheel = wheel_maker(index, f"{name}-lib", "1.0")
         pin = f"{name}-lib==1.0 --hash=sha256:{digest_of(wheel)}\n"
         (locks / f"{name}.txt").write_text(pin, encoding="ascii")
     (locks / "export.txt").write_text("", encoding="ascii")
+    (tmp_path / "ui").mkdir()
+    (tmp_path / "ui" / "package-lock.json").write_bytes(b"{}")
+    npm_lock = hashlib.sha256(b"{}").hexdigest()
+    write_document(locks / "ui.lock.json", ConsoleLock(npm_lock=npm_lock, packages={}))
     mirror.publish("debconf", "1")
     mirror.publish("python", "1", depends="debconf")
     (locks / "debs.toml").write_text(DEBS_TOML, encoding="ascii")
@@ -95,6 +101,7 @@ def test_pool_is_filled_once_and_then_needs_nobody(
             "gateway": ["gateway_lib-1.0-py3-none-any.whl"],
             "build": ["build_lib-1.0-py3-none-any.whl"],
             "demo": ["demo_lib-1.0-py3-none-any.whl"],
+            "node": ["node_lib-1.0-py3-none-any.whl"],
             "test": ["test_lib-1.0-py3-none-any.whl"],
         },
         "models": {"tiny": ["model.safetensors"], "toy": ["model.safetensors"]},
@@ -123,6 +130,8 @@ def test_locks_that_were_used_are_listed_with_their_digests(workspace: Workspace
         "vendor/locks/debs.lock.json",
         "vendor/locks/export.txt",
         "vendor/locks/gateway.txt",
+        "vendor/locks/node.txt",
+        "vendor/locks/ui.lock.json",
         "vendor/locks/weights.lock.json",
     ]
     for lock in found.locks:
@@ -131,7 +140,7 @@ def test_locks_that_were_used_are_listed_with_their_digests(workspace: Workspace
 
 def test_bundle_does_not_bring_what_only_the_demo_uses(workspace: Workspace, progress: Any) -> None:
     found = fetch([Purpose.BUNDLE], workspace, progress, offline=False, release=True)
-    assert set(found.wheels) == {"gateway", "build"}
+    assert set(found.wheels) == {"gateway", "build", "node"}
     assert found.demo_models == {}
 
 

@@ -20,6 +20,10 @@ from routeiq_vendor.debs.store import DebStore, FetchedDebs
 from routeiq_vendor.documents import read_document
 from routeiq_vendor.environment import install
 from routeiq_vendor.export.run import Exporter
+from routeiq_vendor.npm.build import build_console, console_sources, inputs_digest
+from routeiq_vendor.npm.lock import ConsoleLock
+from routeiq_vendor.npm.node import Node, unpack_node
+from routeiq_vendor.npm.store import Tarball, fetch_tarballs
 from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.weights.lock import Weights, WeightsLock
 from routeiq_vendor.weights.store import RUNTIME_FILES, fetch_weights, layout_model
@@ -34,6 +38,7 @@ __all__ = [
     "Model",
     "PoolFile",
     "Purpose",
+    "ensure_console",
     "fetch",
     "install_lock",
     "layout_models",
@@ -104,20 +109,25 @@ class LockFile:
 class Fetched:
     """Everything asked for, in the pool. Parts that no purpose asked for are empty.
 
-    `images`: image name → packages. `wheels`: lock name (`gateway`, `build`, `demo`, `test`) → wheels, sorted by name.
-    `models`: what bundles carry; `demo_models`: what only the demo uses. `drift`: how the Debian packages differ
-    from the committed lock (development builds only).
+    `images`: image name → packages. `wheels`: lock name (`gateway`, `build`, `demo`, `node`, `test`) → wheels, sorted
+    by name. `models`: what bundles carry; `demo_models`: what only the demo uses. `npm`: packages of the console and
+    of what builds it. `drift`: how the Debian packages differ from the committed lock (development builds only).
     """
 
     images: Mapping[str, ImageDebs]
     wheels: Mapping[str, tuple[Wheel, ...]]
     models: Mapping[str, Model]
     demo_models: Mapping[str, Model]
+    npm: tuple[Tarball, ...]
     locks: tuple[LockFile, ...]
     drift: tuple[Moved, ...]
 
 
-_WHEELS = {Purpose.BUNDLE: ("gateway", "build"), Purpose.DEMO: ("demo",), Purpose.TEST: ("test",)}
+_WHEELS = {
+    Purpose.BUNDLE: ("gateway", "build", "node"),
+    Purpose.DEMO: ("demo", "node"),
+    Purpose.TEST: ("test", "node"),
+}
 
 
 def fetch(
@@ -140,10 +150,16 @@ def fetch(
             used.append(debs.path)
 
         wheels = {}
-        for name in (name for purpose in Purpose if purpose in purposes for name in _WHEELS[purpose]):
+        names = [name for purpose in Purpose if purpose in purposes for name in _WHEELS[purpose]]
+        for name in dict.fromkeys(names):
             path = workspace.locks / f"{name}.txt"
             wheels[name] = tuple(store.fetch(load_lock(path), path.name, progress, offline=offline))
             used.append(path)
+
+        npm: tuple[Tarball, ...] = ()
+        if "node" in wheels:
+            npm = _tarballs(workspace, wheels["node"][0], progress, offline=offline)
+            used.append(workspace.locks / "ui.lock.json")
 
         lock_path = workspace.locks / "weights.lock.json"
         lock = read_document(lock_path, WeightsLock)
@@ -164,11 +180,40 @@ def fetch(
         wheels=wheels,
         models=models,
         demo_models=demo,
+        npm=npm,
         locks=tuple(
             LockFile(path.relative_to(workspace.root).as_posix(), digest_of(path)) for path in sorted(used)
         ),
         drift=debs.drift if debs else (),
     )
+
+
+def ensure_console(workspace: Workspace, progress: Progress, *, offline: bool) -> Path:
+    """Return a folder with the built console, built now unless it was built from the very same sources and locks.
+
+    Raises `VendorError`; what is missing in the pool is fetched.
+    """
+    locks = [workspace.locks / "node.txt", workspace.locks / "ui.lock.json"]
+    with workspace.pool.locked():
+        into = workspace.build / "console" / inputs_digest(locks, console_sources(workspace.ui))[:16]
+        if not into.is_dir():
+            store = WheelStore(workspace.pool, workspace.torch_index)
+            wheel = store.fetch(load_lock(locks[0]), locks[0].name, progress, offline=offline)[0]
+            tarballs = _tarballs(workspace, wheel, progress, offline=offline)
+            build_console(workspace.ui, tarballs, _node(workspace, wheel), workspace.pool, into, progress)
+    return into
+
+
+def _tarballs(workspace: Workspace, node: Wheel, progress: Progress, *, offline: bool) -> tuple[Tarball, ...]:
+    lock = read_document(workspace.locks / "ui.lock.json", ConsoleLock)
+    lock.check((workspace.ui / "package-lock.json").read_bytes())
+    return fetch_tarballs(
+        lock.packages, workspace.pool, lambda: _node(workspace, node), progress, offline=offline
+    )
+
+
+def _node(workspace: Workspace, wheel: Wheel) -> Node:
+    return unpack_node(wheel, workspace.build / "tools")
 
 
 def _deb_store(workspace: Workspace) -> DebStore:

@@ -1,6 +1,6 @@
 """Renews the committed locks and says what moved: `routeiq vendor lock`.
 
-The order matters: the export of weights depends on `export.txt`, so wheels come first.
+The order matters: the export of weights depends on `export.txt` and npm on `node.txt`, so wheels come first.
 """
 
 from collections.abc import Collection
@@ -16,10 +16,13 @@ from routeiq_vendor.documents import read_document, write_document
 from routeiq_vendor.errors import LockError
 from routeiq_vendor.export.run import Exporter
 from routeiq_vendor.libraries import deb_contents, missing_libraries
+from routeiq_vendor.npm.lock import ConsoleLock
+from routeiq_vendor.npm.node import unpack_node
+from routeiq_vendor.npm.renew import renew_console
 from routeiq_vendor.weights.lock import WeightsLock, WeightsRequests
 from routeiq_vendor.weights.renew import renew_weights
 from routeiq_vendor.wheels.compile import LockCompiler
-from routeiq_vendor.wheels.store import WheelStore
+from routeiq_vendor.wheels.store import WheelStore, load_lock
 from routeiq_vendor.workspace import Workspace
 
 __all__ = ["Change", "Kind", "renew"]
@@ -31,6 +34,7 @@ class Kind(StrEnum):
     WHEELS = "wheels"
     DEBS = "debs"
     WEIGHTS = "weights"
+    CONSOLE = "console"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def renew(
             changes += _debs(workspace, progress)
         if Kind.WEIGHTS in kinds:
             changes += _weights(workspace, progress)
+        if Kind.CONSOLE in kinds:
+            changes += _console(workspace, progress)
     return changes
 
 
@@ -106,6 +112,27 @@ def _weights(workspace: Workspace, progress: Progress) -> list[Change]:
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
+
+
+def _console(workspace: Workspace, progress: Progress) -> list[Change]:
+    store = WheelStore(workspace.pool, workspace.torch_index)
+    pins = load_lock(workspace.locks / "node.txt")
+    wheel = store.fetch(pins, "node.txt", progress, offline=False)[0]
+    path = workspace.locks / "ui.lock.json"
+    before = _versions(read_document(path, ConsoleLock)) if path.exists() else {}
+    node = unpack_node(wheel, workspace.build / "tools")
+    lock = renew_console(workspace.ui, node, workspace.pool, progress)
+    write_document(path, lock)
+    after = _versions(lock)
+    return [
+        Change(path.name, place, before.get(place, "-"), after.get(place, "-"))
+        for place in sorted(before.keys() | after.keys())
+        if before.get(place) != after.get(place)
+    ]
+
+
+def _versions(lock: ConsoleLock) -> dict[str, str]:
+    return {place.removeprefix("node_modules/"): entry.version for place, entry in lock.packages.items()}
 
 
 def _digests(lock: WeightsLock) -> dict[str, str]:

@@ -44,6 +44,11 @@ class Workspace:
         return self.root / "vendor" / "locks"
 
     @property
+    def ui(self) -> Path:
+        """The sources of the console."""
+        return self.root / "ui"
+
+    @property
     def build(self) -> Path:
         """Everything that may be deleted, the pool included."""
         return self.root / "build"

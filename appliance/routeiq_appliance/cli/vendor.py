@@ -8,7 +8,14 @@ import click
 
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_vendor.debs.plan import drift_table
-from routeiq_vendor.fetch import Fetched, Purpose, fetch, install_lock, layout_models
+from routeiq_vendor.fetch import (
+    Fetched,
+    Purpose,
+    ensure_console,
+    fetch,
+    install_lock,
+    layout_models,
+)
 from routeiq_vendor.renew import Change, Kind, renew
 from routeiq_vendor.wheels.compile import LOCKS
 from routeiq_vendor.workspace import Workspace
@@ -75,6 +82,8 @@ def _parts(found: Fetched) -> dict[str, tuple[int, int]]:
     parts |= {
         f"{name}.txt: wheels": [wheel.size for wheel in wheels] for name, wheels in found.wheels.items()
     }
+    if found.npm:
+        parts["ui.lock.json: npm packages"] = [item.size for item in found.npm]
     parts |= {
         f"model {name}": [file.size for file in model.files.values()]
         for name, model in {**found.models, **found.demo_models}.items()
@@ -116,6 +125,13 @@ def layout_command(folder: Path, offline: bool) -> None:
     fetch([], workspace, BarProgress(), offline=offline, release=False)
     for path in layout_models(workspace, folder):
         click.echo(path)
+
+
+@vendor.command("build-console")
+@_offline
+def console_command(offline: bool) -> None:
+    """Build the operator console from the pool and print its folder; what was built before is not built again."""
+    click.echo(ensure_console(Workspace.find(os.environ), BarProgress(), offline=offline))
 
 
 @vendor.command("install")

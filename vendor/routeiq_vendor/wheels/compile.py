@@ -23,7 +23,7 @@ from routeiq_vendor.wheels.store import WheelStore, load_lock
 
 __all__ = ["LOCKS", "LockCompiler"]
 
-LOCKS = ("gateway", "build", "test", "demo", "export")
+LOCKS = ("gateway", "build", "test", "demo", "export", "node")
 """In the order in which they constrain each other."""
 
 _TOOLS = frozenset(

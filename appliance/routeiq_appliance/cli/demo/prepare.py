@@ -11,7 +11,7 @@ from routeiq_signing.keys import ensure_development_key
 from routeiq_signing.model_trust import sign_model_folder
 from routeiq_signing.progress import Progress
 from routeiq_vendor.environment import ensure_environment
-from routeiq_vendor.fetch import Purpose, fetch, layout_models
+from routeiq_vendor.fetch import Purpose, ensure_console, fetch, layout_models
 from routeiq_vendor.pool import digest_of
 from routeiq_vendor.workspace import Workspace
 
@@ -54,5 +54,5 @@ def prepare(workspace: Workspace, progress: Progress, *, offline: bool) -> Prepa
         gguf=found.demo_models["smollm2"].files["smollm2.gguf"].path,
         models=models,
         trust_key=workspace.build / "keys" / "development.key.pub",
-        console=workspace.root / "ui" / "static",
+        console=ensure_console(workspace, progress, offline=offline),
     )
