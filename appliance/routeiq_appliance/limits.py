@@ -22,6 +22,8 @@ class Limits:
     """Between two pieces of a request's body."""
     request_body_seconds: float = 600.0
     """For a whole body: 50 MB at 700 kbit/s."""
+    response_idle_seconds: float = 120.0
+    """Until a caller who takes no byte of what waits for it is given up."""
     request_clock_seconds: float = 5.0
     """How often a connection looks at the time."""
     management_body_bytes: int = 1 << 20

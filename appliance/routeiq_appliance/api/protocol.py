@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with bounds on what a peer may send before anybody knows who it is.
 
-uvicorn bounds neither the size of a request's head nor the time that head and body may take. One clock per
-connection looks every few seconds, so that a request pays for none. What is refused here has no request id: it never
-became a request.
+uvicorn bounds neither the size of a request's head nor the time that head and body may take, nor how long an answer may
+wait for a caller who does not read. One clock per connection looks every few seconds, so that a request pays for none.
+What is refused here has no request id: it never became a request.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from routeiq_appliance.limits import DEFAULT_LIMITS
@@ -27,7 +28,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(_Gathering(transport, self.loop))  # type: ignore[arg-type]
         self._phase = "head"
         self._head_bytes = 0
-        self._began_at = self._heard_at = self.loop.time()
+        self._began_at = self._heard_at = self._took_at = self.loop.time()
+        self._waiting = 0
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,8 +77,17 @@ class BoundedProtocol(HttpToolsProtocol):
         # Reading is paused while a large body is taken in: then the wait is ours.
         if (slow_head or slow_body) and not self.flow.read_paused:
             self._refuse(408, "the request did not arrive in time")
-        elif not self.transport.is_closing():
+        if self._takes_nothing(now):
+            self.transport.abort()  # its call ends as with any caller who leaves
+        else:
             self._watch()
+
+    def _takes_nothing(self, now: float) -> bool:
+        """Whether what waits for the caller has not moved for too long."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting or waiting != self._waiting:
+            self._waiting, self._took_at = waiting, now
+        return now - self._took_at > self.limits.response_idle_seconds
 
     def _refuse(self, status: int, message: str) -> None:
         if self.transport.is_closing():
@@ -87,20 +98,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Gathering:
-    """A transport that writes once per turn of the event loop what uvicorn writes in pieces: head, then body."""
+    """A transport that writes once per turn of the event loop what uvicorn writes in pieces: head, then body.
 
-    __slots__ = ("_flushing", "_loop", "_pieces", "_transport")
+    What would be much is written at once: only then does the transport say that the peer reads too slowly.
+    """
+
+    __slots__ = ("_flushing", "_loop", "_pieces", "_size", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._pieces: list[bytes] = []
+        self._size = 0
         self._flushing = False
 
     def write(self, data: bytes) -> None:
         """Keep `data` until the turn ends."""
         self._pieces.append(data)
-        if not self._flushing:
+        self._size += len(data)
+        if self._size > HIGH_WATER_LIMIT:
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
@@ -113,7 +131,7 @@ class _Gathering:
         return getattr(self._transport, name)
 
     def _flush(self) -> None:
-        self._flushing = False
+        self._flushing, self._size = False, 0
         pieces, self._pieces = self._pieces, []
         if pieces:
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
