@@ -41,7 +41,7 @@ class MediaRoutes:
     async def transcriptions(self, request: Request, principal: Principal) -> None:
         """`POST /v1/audio/transcriptions`: a form with a file (RFC 7578); raises `CallError`."""
         raw = await request.body(self._plane.max_body)
-        fields, files = await read_form(request.header(b"content-type") or "", raw)
+        fields, files = read_form(request.header(b"content-type") or "", raw)
         if set(files) != {"file"}:
             raise CallError(400, "the form must hold one file, `file`", code="invalid_value", param="file")
         body: dict[str, Any] = {}
