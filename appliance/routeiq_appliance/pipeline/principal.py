@@ -101,6 +101,8 @@ def principal_of(holder: Holder, now: float, *, team_parallel: int | None = None
         role=rights.role,
         calls=rights.calls,
         manages=rights.manages,
+        key_alias=key.alias,
+        team_alias=team.alias if team is not None else None,
     )
     return Made(principal, min((end for end in ends if end is not None), default=_NEVER))
 

@@ -106,10 +106,13 @@ async def test_a_key_sees_itself_and_no_other(managed: Any) -> None:
 
 async def test_every_other_path_is_closed_to_a_key(managed: Any) -> None:  # I1
     managed.principal = Principal("someone")
+    assert (await managed.get("/spend/logs")).json() == []
     paths = managed.app.openapi()["paths"]
     assert len(paths) >= 12
     for path, methods in paths.items():
         for method in methods:
+            if (method, path) == ("get", "/spend/logs"):
+                continue  # of itself
             answer = await managed.client.request(method, path, json={"key": "x", "keys": ["x"]})
             assert answer.status_code == 403, path
 

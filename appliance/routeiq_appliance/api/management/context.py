@@ -1,6 +1,7 @@
 """What every endpoint needs: the stores, off the event loop, their errors as the caller's; and who calls."""
 
 import asyncio
+import contextvars
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -85,13 +86,15 @@ class Context:
     def caller(self) -> Principal | None:
         """Return who calls, when that is a key which sees only itself."""
         principal = self.principal()
-        sees_all = principal is None or principal.is_admin or principal.role is not None
-        return None if sees_all else principal
+        if principal is None:
+            # Nobody was let in: what asks is a mistake of ours, and no admin.
+            raise admin_only()
+        return None if principal.is_admin or principal.role is not None else principal
 
     async def admins_only(self, request: Request) -> None:
         """Refuse whoever may not use the path, also when `api.server` let them through: a viewer may read."""
         principal = self.principal()
-        if principal is not None and not may_manage(principal, request.method, request.url.path):
+        if principal is None or not may_manage(principal, request.method, request.url.path):
             raise admin_only()
         if self.caller() is not None:
             raise admin_only()
@@ -107,7 +110,9 @@ class Context:
         Raises `CallError` 409 for what is taken or contradicts, 400 for a reference to nothing, 503 for no database.
         """
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+            # In the request's context: work asks who calls.
+            inside = contextvars.copy_context().run
+            return await asyncio.get_running_loop().run_in_executor(self.executor, inside, work)
         except TakenError as error:
             name = error.subject or ""
             code = "alias_taken" if name.endswith("alias") else "id_taken"
