@@ -295,6 +295,8 @@ def _management(
         load_spend=partial(load_spend, engine),
         spend_logs=partial(spend_logs, engine),
         flush=lambda seconds: ledger.flush(seconds=seconds),
+        engine=engine,
+        folder=live[0].data_dir,
         principal=current_principal,
         strategies=strategies,
         more=live_routes(*live),

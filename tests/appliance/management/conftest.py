@@ -28,6 +28,7 @@ from routeiq_appliance.state.tables import calls, spend
 from routeiq_appliance.state.teams import TeamStore
 from routeiq_appliance.state.users import UserStore
 
+ADMIN = Principal("master", is_admin=True)
 START = datetime(2026, 11, 21, 8, 0, 0, 250_000, tzinfo=UTC)
 
 
@@ -60,7 +61,7 @@ class Managed:
     shared: TellingState
     flushed: list[float]
     now: datetime = START
-    principal: Principal | None = None
+    principal: Principal | None = ADMIN
 
     async def post(self, path: str, **body: Any) -> httpx.Response:
         return await self.client.post(path, json=body)
@@ -122,6 +123,8 @@ async def managed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenera
             load_spend=partial(load_spend, engine),
             spend_logs=partial(spend_logs, engine),
             flush=lambda *, seconds: flushed.append(seconds),
+            engine=engine,
+            folder=tmp_path,
             principal=lambda: held[0].principal,
             strategies=frozenset({"knn", "ridge"}),
             now=lambda: held[0].now,

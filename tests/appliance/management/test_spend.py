@@ -76,7 +76,8 @@ async def test_a_long_answer_says_where_it_goes_on(managed: Any) -> None:
         ({"start_date": "yesterday"}, "start_date", "`start_date` must look like 2026-11-21"),
         ({"end_date": "9999-12-31"}, "end_date", "`end_date` must look like 2026-11-21"),
         ({"end_date": "2026-11-31"}, "end_date", "`end_date` must look like 2026-11-21"),
-        ({"summarize": "true"}, "summarize", "`summarize` is not enforced by this release"),
+        ({"summarize": "true", "offset": 1}, "summarize", "have no offset"),
+        ({"team_id": "a\0"}, "team_id", "printable characters only"),
     ],
 )
 async def test_wrong_filters_are_400_and_named(managed: Any, query: Any, param: str, message: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.appliance.management.conftest import managed  # noqa: F401 - a fixture here too
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.state.database import database_url, open_engine

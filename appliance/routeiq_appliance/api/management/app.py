@@ -4,15 +4,21 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
+import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI
 
 from routeiq_appliance.api.management.budgets import budget_routes
 from routeiq_appliance.api.management.context import Context, Flush, ReadLogs, ReadSpend
 from routeiq_appliance.api.management.errors import install_errors
+from routeiq_appliance.api.management.global_spend import global_routes
 from routeiq_appliance.api.management.keys import key_routes
 from routeiq_appliance.api.management.members import member_routes
 from routeiq_appliance.api.management.organizations import organization_routes
+from routeiq_appliance.api.management.report_writer import ReportWriter
+from routeiq_appliance.api.management.reports import report_routes
 from routeiq_appliance.api.management.spend import spend_routes
 from routeiq_appliance.api.management.teams import team_routes
 from routeiq_appliance.api.management.users import user_routes
@@ -47,6 +53,8 @@ def build_management(
     load_spend: ReadSpend,
     spend_logs: ReadLogs,
     flush: Flush,
+    engine: sa.Engine,
+    folder: Path,
     principal: Callable[[], Principal | None],
     strategies: frozenset[str] | None = None,
     now: Callable[[], datetime] = _now,
@@ -54,7 +62,8 @@ def build_management(
 ) -> FastAPI:
     """Return the application; its own documentation pages are off, they load scripts from the internet.
 
-    `load_spend` and `spend_logs` are those of `state.spend`, bound to an engine. `principal` tells who makes the
+    `load_spend` and `spend_logs` are those of `state.spend`, bound to `engine`, which reports read; they are written
+    to `folder` before they are sent. `principal` tells who makes the
     current request: a key may see itself. `strategies` are the names that `metadata.routeiq.strategy` may have; None
     accepts any. `groups` may change. `more` makes further routes.
     """
@@ -76,14 +85,17 @@ def build_management(
         now,
     )
     app = FastAPI(title="RouteIQ Appliance", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    own = (
+    writer = ReportWriter(context, engine, folder)
+    own: tuple[Callable[[Context], APIRouter], ...] = (
         key_routes,
         team_routes,
         user_routes,
         member_routes,
         organization_routes,
         budget_routes,
-        spend_routes,
+        partial(spend_routes, writer=writer),
+        partial(report_routes, writer=writer),
+        partial(global_routes, engine=engine),
     )
     for make in (*own, *more):
         app.include_router(make(context))

@@ -23,6 +23,7 @@ __all__ = [
     "Duration",
     "Email",
     "Extension",
+    "KeyReference",
     "Metadata",
     "Models",
     "Name",
@@ -132,6 +133,8 @@ def _own_metadata(own: Any) -> None:
 _NUMBER = WithJsonSchema({"type": "number", "minimum": 0, "maximum": _MOST_DOLLARS})
 
 Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+KeyReference = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
+"""A key, or its token id."""
 Alias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 Email = Annotated[
     str, Field(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_printable)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from routeiq_appliance.api.management.answers import to_json
 from routeiq_appliance.api.management.context import Context
+from routeiq_appliance.api.management.fields import KeyReference, Name
 from routeiq_appliance.api.management.queries import instant, key_id_of
 from routeiq_appliance.api.management.report_schemas import SpendDay
 from routeiq_appliance.api.management.report_writer import ReportWriter
@@ -33,10 +34,10 @@ class SpendQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    api_key: Annotated[str | None, Field(max_length=512, description="A key or its token id")] = None
-    user_id: Annotated[str | None, Field(max_length=128)] = None
-    team_id: Annotated[str | None, Field(max_length=128)] = None
-    request_id: Annotated[str | None, Field(max_length=64)] = None
+    api_key: Annotated[KeyReference | None, Field(description="A key or its token id")] = None
+    user_id: Name | None = None
+    team_id: Name | None = None
+    request_id: Name | None = None
     start_date: Annotated[str | None, Field(max_length=40, description="2026-11-21, or with a time")] = None
     end_date: Annotated[
         str | None, Field(max_length=40, description="A day is in it as a whole; a time is not in it")
