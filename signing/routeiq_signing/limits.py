@@ -24,6 +24,10 @@ class Limits:
     model_header: int = 32 << 20  # safetensors' own cap is 100 MB; ours have a few KB
     model_document: int = 32 << 20  # tokenizer.json of large vocabularies is ~20 MB
     model_in_memory: int = 1 << 30  # what `model_trust` hands out as bytes
+    tuf_metadata: int = (
+        256 << 10
+    )  # a root with ten keys is about 5 KB; python-tuf's own caps are 512 KB to 5 MB
+    trust_state: int = 4 << 20  # a few KB a channel
     onnx: int = (2 << 30) - 1  # protobuf's own limit
 
 

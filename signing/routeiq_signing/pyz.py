@@ -27,6 +27,7 @@ MODULES = (
     "verify/order.py",
     "verify/report.py",
     "verify/stream.py",
+    "verify/trust.py",
 )
 _MAIN = b"import sys\n\nfrom routeiq_signing.standalone import main\n\nsys.exit(main())\n"
 _TIME = (1980, 1, 1, 0, 0, 0)

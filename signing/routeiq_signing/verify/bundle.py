@@ -4,11 +4,12 @@ The steps are `report.STEPS`:
 1. nothing is read beyond its cap (`limits`);
 2. the signature over the raw bytes of `bundle.json` is checked before a byte of it is parsed;
 3. it is parsed strictly;
-4. the sequence is reported; one pinned key gives no protection against an older bundle, and the report says so;
-5. it is not expired at `now`, which is the caller's clock;
+4. the sequence is judged by what the caller trusts (`trust`): a site's root refuses an older bundle, one pinned key
+   cannot, and the report says so;
+5. it is not expired at `now`, or at the last time that a site's state has seen;
 6. each header must be the one that the signed list allows next, each content must have its digest, and after the
    last member comes the one allowed end;
-7. attachments and SHA256SUMS are signed by the same key and agree;
+7. attachments and SHA256SUMS are signed by one key that may sign and agree;
 8. the OCI documents inside agree with `bundle.json`.
 
 The check of a signature is handed in: `cryptography` in the command, plain Python in `verify.pyz`. Standard library
@@ -18,7 +19,8 @@ only, Python 3.9.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,44 +36,41 @@ from routeiq_signing.verify.layout import check_layout, documents_of
 from routeiq_signing.verify.order import body_entries, signature_name, sums_text
 from routeiq_signing.verify.report import Report
 from routeiq_signing.verify.stream import TarStream
+from routeiq_signing.verify.trust import OneKey, PinnedKey, Trust
 
-__all__ = ["PinnedKey", "Verified", "read_manifest", "verify_bundle"]
+__all__ = ["PinnedKey", "Verified", "read_identity", "read_manifest", "verify_bundle"]
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class PinnedKey:
-    """The one key that must have signed: its `keyid`, and a check of (DER signature, message)."""
-
-    keyid: str
-    verifies: Callable[[bytes, bytes], bool]
+_KEYID = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
 class Verified:
-    """An accepted bundle: its parsed documents and the report."""
+    """An accepted bundle: its parsed documents, the raw `identity` (bundle.json) and the report."""
 
     manifest: BundleManifest
     attachments: Attachments
     report: Report
+    identity: bytes = b""
 
 
 def verify_bundle(
-    tar: BinaryIO, *, key: PinnedKey, now: datetime, progress: Progress, copy_to: Path | None = None
+    tar: BinaryIO, *, key: PinnedKey | Trust, now: datetime, progress: Progress, copy_to: Path | None = None
 ) -> Verified:
-    """Verify the bundle in `tar`, read once from its start to its end.
+    """Verify the bundle in `tar`, read once from its start to its end; `key` is what it is judged by.
 
     With `copy_to` (an empty, private folder) every member is written there while it is hashed; what is in it
     counts for nothing unless this returns. Raises `VerificationError` naming the step and the member.
     """
+    trust = OneKey(key) if isinstance(key, PinnedKey) else key
     stream = TarStream(tar, copy_to)
-    identity = _signed_document(stream, "bundle.json", key, step=2)
+    identity, signer = _signed_document(stream, "bundle.json", trust.keys(), step=2)
     manifest = _strict(lambda: BundleManifest.from_bytes(identity), step=3)
-    _check_expiry(manifest, now)
+    trust.begin(manifest, identity)
+    _check_expiry(manifest, trust.clock(now))
     digest = f"sha256:{hashlib.sha256(identity).hexdigest()}"
 
-    said = _signed_document(stream, "attachments.json", key, step=7)
+    said, attacher = _signed_document(stream, "attachments.json", trust.keys(), step=7)
     attachments = _strict(lambda: Attachments.from_bytes(said), step=7)
     if attachments.bundle != digest:
         raise VerificationError(
@@ -80,9 +79,10 @@ def verify_bundle(
             subject="attachments.json",
         )
     entries = _strict(lambda: body_entries(manifest, attachments), step=7)
-    _check_sums(stream, sums_text(identity, manifest, said, attachments), key)
+    _check_sums(stream, sums_text(identity, manifest, said, attachments), attacher)
 
-    wanted = {"oci-layout", "index.json", "manifest.json", *documents_of(manifest)}
+    trusted = trust.wanted(attachments)
+    wanted = {"oci-layout", "index.json", "manifest.json", *documents_of(manifest), *trusted.values()}
     documents = {}
     with progress.task("verify", tar_size([entry.size for entry in entries])) as advance:
         for entry in entries:
@@ -91,10 +91,11 @@ def verify_bundle(
                 documents[entry.path] = content
         stream.end()
     check_layout(manifest, documents)
+    told = trust.finish(manifest, identity, {name: documents[path] for name, path in trusted.items()})
 
     report = Report(
         digest=digest,
-        keyid=key.keyid,
+        keyid=signer.keyid,
         name=manifest.name,
         version=manifest.version,
         channel=manifest.channel,
@@ -104,39 +105,54 @@ def verify_bundle(
         files=len(entries),
         bytes=stream.offset,
         accepted=True,
-        warnings=["one pinned key: no protection against being given an older bundle (rollback)"],
+        trust=told.basis,
+        root=told.root,
+        lacks=list(told.lacks),
+        notes=list(told.notes),
+        warnings=list(told.warnings),
     )
+    if told.lacks:
+        report.warnings.append(f"{told.basis}: {', '.join(told.lacks)}")
     if manifest.drift:
         report.warnings.append(
             f"built from packages that are not those of the lock: {', '.join(manifest.drift)}"
         )
-    return Verified(manifest, attachments, report)
+    return Verified(manifest, attachments, report, identity)
 
 
 def read_manifest(tar: BinaryIO) -> tuple[BundleManifest, str]:
     """Return the *unverified* manifest at the head of `tar` and its digest, for a person to look at."""
-    stream = TarStream(tar, None)
-    identity = stream.head_member("bundle.json", LIMITS.manifest)
+    identity = read_identity(tar)
     return _strict(lambda: BundleManifest.from_bytes(identity), step=3), hashlib.sha256(identity).hexdigest()
 
 
-def _signed_document(stream: TarStream, name: str, key: PinnedKey, *, step: int) -> bytes:
-    """Return the raw document, signed by our key; a signature by any other key is something extra."""
+def read_identity(tar: BinaryIO) -> bytes:
+    """Return the *unverified* raw bytes of bundle.json at the head of `tar`."""
+    return TarStream(tar, None).head_member("bundle.json", LIMITS.manifest)
+
+
+def _signed_document(
+    stream: TarStream, name: str, keys: Mapping[str, PinnedKey], *, step: int
+) -> tuple[bytes, PinnedKey]:
+    """Return the raw document and which of our keys signed it; a signature by any other key is something extra."""
     raw = stream.head_member(name, LIMITS.manifest)
-    ours = signature_name(name, key.keyid)
-    found = stream.peek_name()
-    if found != ours:
+    found = stream.peek_name() or ""
+    keyid = found[len(name) + 1 : len(name) + 65]
+    key = keys.get(keyid) if _KEYID.match(keyid) else None
+    if key is None or found != signature_name(name, key.keyid):
+        ours = [keyid[:16] + "…" for keyid in sorted(keys)]
+        whose = f"the pinned key {ours[0]}" if len(ours) == 1 else f"any of the keys {', '.join(ours)}"
         raise VerificationError(
-            f"{name}: not signed by the pinned key {key.keyid[:16]}…",
+            f"{name}: not signed by {whose}",
             step=step,
             subject=name,
             hint="compare the key with the one you were given by a second channel",
         )
-    bundle = stream.head_member(ours, LIMITS.signature)
-    signature = _strict(lambda: read_message_bundle(bundle, ours, keyid=key.keyid, message=raw), step=step)
+    bundle = stream.head_member(found, LIMITS.signature)
+    signature = _strict(lambda: read_message_bundle(bundle, found, keyid=key.keyid, message=raw), step=step)
     if not key.verifies(signature, raw):
         raise VerificationError(f"{name}: the signature is not of these bytes", step=step, subject=name)
-    return raw
+    return raw, key
 
 
 def _check_sums(stream: TarStream, expected: bytes, key: PinnedKey) -> None:

@@ -34,6 +34,10 @@ class Report:
     files: int = 0
     bytes: int = 0
     accepted: bool = False
+    trust: str = ""
+    root: int = 0
+    lacks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -49,6 +53,8 @@ class Report:
         lines.append(f"created   {self.created}, expires {self.expires}")
         lines.append(f"content   {self.files} files, {self.bytes / 1e6:.1f} MB")
         lines.append(f"key       {self.keyid}")
+        lines.append(f"trust     {self.trust}")
+        lines.extend(f"note      {text}" for text in self.notes)
         lines.extend(f"warning   {text}" for text in self.warnings)
         lines.append(f"accepted  {self.digest}")
         return "\n".join(lines)
