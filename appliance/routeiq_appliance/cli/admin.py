@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from routeiq_appliance.cli.spend import spend
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ __all__ = ["admin"]
 @click.group(cls=RouteIQGroup)
 def admin() -> None:
     """One-off tasks on the gateway's database."""
+
+
+admin.add_command(spend)
 
 
 @admin.command()
