@@ -34,6 +34,8 @@ class KeyStore:
         self._engine = engine
         self._pepper = pepper
         self._holders = holders()
+        # Made once: what SQLAlchemy works out about a statement stays with it.
+        self._holding = self._holders.where(keys.c.digest == sa.bindparam("presented"))
 
     def create(
         self,
@@ -86,7 +88,9 @@ class KeyStore:
 
     def find(self, key: str) -> Holder | None:
         """Return who holds `key`, in one read; None when there is no such key."""
-        return self._one(keys.c.digest == key_digest(self._pepper, key))
+        with transaction(self._engine) as connection:
+            row = connection.execute(self._holding, {"presented": key_digest(self._pepper, key)}).one_or_none()
+            return None if row is None else read_holder(row._mapping)
 
     def get(self, reference: str) -> Holder | None:
         """Return the key that an admin names: the key itself or its id; None when there is none."""
