@@ -1,8 +1,9 @@
 /** What the views load: one function per question, each from the management API. */
 
 import { ApiError, get } from "./api";
+import { decimal, ZERO } from "./money";
 import { day, type Sum, sums } from "./sums";
-import type { Call, Checks, Deployment, Key, KeyPage, Readiness, Team } from "./types";
+import type { Call, Checks, Deployment, Key, KeyPage, Readiness, Report, ReportRow, Team } from "./types";
 
 export const KEYS_PER_PAGE = 100;
 
@@ -40,23 +41,23 @@ export async function loadTeams(key: string, signal: AbortSignal): Promise<Team[
   return Array.isArray(value) ? value : value.teams;
 }
 
-/** How people call what the ledger knows by ids. */
-export interface Names {
-  readonly keys: ReadonlyMap<string, string>;
-  readonly teams: ReadonlyMap<string, string>;
-}
+/** Which alias a key's id stands for; grows as ids are met, so that any number of keys may exist. */
+export type Names = Map<string, string>;
 
-export const NO_NAMES: Names = { keys: new Map(), teams: new Map() };
+const MASTER = "master";
+const ASKED_AT_ONCE = 50;
 
-export async function loadNames(key: string, signal: AbortSignal): Promise<Names> {
-  const [keys, teams] = await Promise.all([
-    optional(loadKeys(key, signal, 1)),
-    optional(loadTeams(key, signal)),
-  ]);
-  return {
-    keys: new Map((keys?.keys ?? []).map((item) => [keyId(item), keyName(item)])),
-    teams: new Map((teams ?? []).map((team) => [team.team_id, team.team_alias || team.team_id])),
+/** Learn the names of the keys that made these calls, unless they are known. */
+export async function learnNames(key: string, signal: AbortSignal, calls: readonly Call[], names: Names): Promise<void> {
+  const met = new Set(calls.map((call) => call.api_key));
+  const unknown = [...met].filter((id) => id !== MASTER && !names.has(id)).slice(0, ASKED_AT_ONCE);
+  const learn = async (id: string) => {
+    const path = `/key/list?return_full_object=true&size=1&key_hash=${encodeURIComponent(id)}`;
+    const found = (await optional(get<KeyPage>(key, path, signal)))?.value.keys[0];
+    // A key that was deleted keeps its calls, not its name.
+    names.set(id, found ? keyName(found) : short(id));
   };
+  await Promise.all(unknown.map(learn));
 }
 
 export function keyId(key: Key): string {
@@ -68,7 +69,8 @@ export function keyName(key: Key): string {
 }
 
 export function whoCalled(call: Call, names: Names): string {
-  return call.metadata.user_api_key_alias || names.keys.get(call.api_key) || short(call.api_key);
+  if (call.api_key === MASTER) return "master key";
+  return call.metadata.user_api_key_alias || names.get(call.api_key) || short(call.api_key);
 }
 
 /** Ids of 64 digits tell nobody more than their beginning. */
@@ -91,25 +93,53 @@ export interface SpendReport {
   readonly last: string;
   readonly days: readonly Sum[];
   readonly models: readonly Sum[];
-  /** By team id; "" is no team. */
+  /** "" is no team. */
   readonly teams: readonly Sum[];
+  /** Whether the gateway's sums agree with what was charged; null: it does not say. */
+  readonly reconciled: boolean | null;
   /** Whether older calls of the time are missing. */
   readonly partial: boolean;
 }
 
 const MOST_CALLS = 10_000;
 
+/** The gateway's own reports; a gateway without them has its newest calls added up here. */
 export async function loadSpend(key: string, signal: AbortSignal, days: number): Promise<SpendReport> {
   const last = day(new Date());
   const first = day(new Date(Date.now() - (days - 1) * 86_400_000));
-  const path = `/spend/logs?start_date=${first}&end_date=${last}&limit=${MOST_CALLS}`;
-  const { value, headers } = await get<Call[]>(key, path, signal);
+  const span = `start_date=${first}&end_date=${last}`;
+  const report = (by: string) => get<Report>(key, `/global/spend/report?${span}&group_by=${by}&format=json`, signal);
+  const found = await optional(Promise.all([report("day"), report("model"), report("team")]));
+  if (found !== null) {
+    const [byDay, byModel, byTeam] = found.map(({ value }) => value) as [Report, Report, Report];
+    return {
+      first,
+      last,
+      days: byDay.rows.map((row) => sumOf(row, row.day ?? "")),
+      models: byModel.rows.map((row) => sumOf(row, row.model ?? "")),
+      teams: byTeam.rows.map((row) => sumOf(row, row.team_alias || row.team_id || "")),
+      reconciled: byDay.reconciled ?? null,
+      partial: false,
+    };
+  }
+  const { value, headers } = await get<Call[]>(key, `/spend/logs?${span}&limit=${MOST_CALLS}`, signal);
   return {
     first,
     last,
     days: sums(value, (call) => call.startTime.slice(0, 10)),
     models: sums(value, (call) => call.model_group ?? ""),
     teams: sums(value, (call) => call.team_id ?? ""),
+    reconciled: null,
     partial: headers.has("x-routeiq-next-offset"),
+  };
+}
+
+function sumOf(row: ReportRow, name: string): Sum {
+  return {
+    name,
+    calls: Number(row.requests),
+    unpriced: Number(row.unpriced_requests),
+    tokens: Number(row.total_tokens),
+    spend: decimal(row.spend) ?? ZERO,
   };
 }

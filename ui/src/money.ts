@@ -41,6 +41,17 @@ export function share(part: Decimal, whole: Decimal): number {
   return Number(steps < 0n ? 0n : steps > 10000n ? 10000n : steps) / 10000;
 }
 
+/** A share in words, cut off after one digit: `0 %`, `under 0.1 %`, `99.9 %`, `443.7 %`. */
+export function percent(part: Decimal, whole: Decimal): string {
+  const scale = Math.max(part.scale, whole.scale);
+  const [of, total] = [at(part, scale), at(whole, scale)];
+  if (of <= 0n) return "0 %";
+  if (total <= 0n) return "more than 100 %";
+  const steps = (of * 1000n) / total;
+  if (steps === 0n) return "under 0.1 %";
+  return `${grouped((steps / 10n).toString())}${steps % 10n ? `.${steps % 10n}` : ""} %`;
+}
+
 /** Dollars with all digits, at least the cents: `$1,234.50`, `$0.000017`. */
 export function dollars(amount: Decimal): string {
   const negative = amount.units < 0n;

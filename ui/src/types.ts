@@ -87,12 +87,29 @@ export interface Key extends Standing {
   key_alias: string | null;
   team_id: string | null;
   user_id: string | null;
+  role?: string | null;
   expires: string | null;
 }
 
 export interface Team extends Standing {
   team_id: string;
   team_alias: string | null;
+}
+
+export interface ReportRow {
+  day?: string | null;
+  model?: string | null;
+  team_id?: string | null;
+  team_alias?: string | null;
+  requests: string;
+  unpriced_requests: string;
+  total_tokens: string;
+  spend: string | null;
+}
+
+export interface Report {
+  rows: ReportRow[];
+  reconciled?: boolean;
 }
 
 export interface KeyPage {

@@ -26,7 +26,7 @@ export function Columns({ days }: { days: readonly Day[] }) {
   const label = `Spend by day from ${first.name} to ${last.name}, at most ${dollars(most)} a day`;
   return (
     <figure className="columns">
-      <figcaption>{most.units > 0n ? `${dollars(most)} at most` : "nothing priced was spent"}</figcaption>
+      <figcaption>{most.units > 0n ? `Dearest day: ${dollars(most)}` : "Nothing with a price was spent"}</figcaption>
       <svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label={label}>
         {[0, 10, 20, 30].map((y) => (
           <line key={y} className="rule" x1="0" x2="100" y1={y} y2={y} />

@@ -53,7 +53,7 @@ export function Table<T>({ caption, columns, items, id, empty, details }: Proper
                       className={column.number ? "number" : ""}
                       data-title={column.title}
                     >
-                      {column.cell(item)}
+                      <div>{column.cell(item)}</div>
                     </Tag>
                   );
                 })}

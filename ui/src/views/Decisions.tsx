@@ -1,5 +1,5 @@
-import { useCallback, useState } from "react";
-import { loadCalls, loadNames, type Names, NO_NAMES, short, whoCalled } from "../data";
+import { useCallback, useRef, useState } from "react";
+import { learnNames, loadCalls, type Names, short, whoCalled } from "../data";
 import { useLive } from "../live";
 import { decimal, dollars, grouped } from "../money";
 import { Badge, Loaded, Panel } from "../parts/Panel";
@@ -11,9 +11,16 @@ const SIZES = [25, 100, 500] as const;
 /** The newest calls, each with why it went where it went. */
 export function Decisions() {
   const [size, setSize] = useState<number>(SIZES[0]);
-  const load = useCallback((key: string, signal: AbortSignal) => loadCalls(key, signal, size), [size]);
+  const names = useRef<Names>(new Map());
+  const load = useCallback(
+    async (key: string, signal: AbortSignal) => {
+      const page = await loadCalls(key, signal, size);
+      await learnNames(key, signal, page.items, names.current);
+      return page;
+    },
+    [size],
+  );
   const calls = useLive(load, 5_000);
-  const names = useLive(loadNames, 30_000);
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const toggle = (id: string) => {
     const next = new Set(open);
@@ -41,7 +48,7 @@ export function Decisions() {
           <>
             <Table
               caption="Recent calls, the newest first"
-              columns={columnsOf(names.value ?? NO_NAMES, open, toggle)}
+              columns={columnsOf(names.current, open, toggle)}
               items={items}
               id={(call) => call.request_id}
               empty="No call has been made yet. The first one appears here by itself."
@@ -59,7 +66,7 @@ function columnsOf(names: Names, open: ReadonlySet<string>, toggle: (id: string)
   return [
     {
       title: "When",
-      cell: (call) => <time dateTime={call.startTime}>{new Date(call.startTime).toLocaleString()}</time>,
+      cell: (call) => <When instant={call.startTime} />,
     },
     { title: "Who", heads: true, cell: (call) => <span title={call.api_key}>{whoCalled(call, names)}</span> },
     { title: "Asked", cell: (call) => call.model },
@@ -67,7 +74,7 @@ function columnsOf(names: Names, open: ReadonlySet<string>, toggle: (id: string)
       title: "Answered by",
       cell: (call) => (
         <>
-          {call.model_group ?? "nobody"}
+          {call.status === "success" ? (call.model_group ?? "–") : "nobody"}
           {call.status !== "success" && (
             <>
               {" "}
@@ -114,6 +121,18 @@ function columnsOf(names: Names, open: ReadonlySet<string>, toggle: (id: string)
   ];
 }
 
+/** Local time, the date smaller: rows of one day differ by their time. */
+function When({ instant }: { instant: string }) {
+  const at = new Date(instant);
+  const two = (value: number) => String(value).padStart(2, "0");
+  return (
+    <time className="when" dateTime={instant} title={instant}>
+      {`${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`}
+      <small>{` ${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`}</small>
+    </time>
+  );
+}
+
 function Cost({ call }: { call: Call }) {
   const amount = decimal(call.spend);
   return amount ? dollars(amount) : <Badge tone="warn">unpriced</Badge>;
@@ -142,7 +161,7 @@ function Details({ call }: { call: Call }) {
     ["Request", <code>{call.request_id}</code>],
     ["Key", <code>{call.api_key}</code>],
     ["Kind", `${call.call_type}${call.stream ? ", streamed" : ""}`],
-    ["Deployment", call.model_id ?? "none"],
+    ["Group and deployment", `${call.model_group ?? "none"}, ${call.model_id ?? "none answered"}`],
     ["Tokens", `${grouped(call.prompt_tokens)} in, ${grouped(call.completion_tokens)} out${call.estimated ? " (estimated)" : ""}`],
   ];
   if (call.trace_id) facts.push(["Trace", <code>{call.trace_id}</code>]);

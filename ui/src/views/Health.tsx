@@ -5,10 +5,8 @@ import { Fact, Loaded, Panel } from "../parts/Panel";
 
 const MEANS: Record<string, string> = {
   redis: "limits and budgets hold by each worker's share; blocked keys are those last known",
-  postgres: "known keys go on for an hour; rows of calls wait in the journal",
-  database: "known keys go on for an hour; rows of calls wait in the journal",
-  sqlite: "known keys go on for an hour; rows of calls wait in the journal",
-  journal: "calls are refused until rows can be written",
+  postgresql: "known keys go on for an hour; rows of calls wait in the journal",
+  policy: "the rules that were read last go on",
 };
 
 export function Health() {
@@ -55,7 +53,7 @@ export function Health() {
                 <ul className="means">
                   {degraded.map((name) => (
                     <li key={name}>
-                      <strong>{name}</strong> is away{MEANS[name] ? `: ${MEANS[name]}` : ""}.
+                      <strong>{name}</strong>: degraded{MEANS[name] ? `; ${MEANS[name]}` : ""}.
                     </li>
                   ))}
                 </ul>

@@ -1,7 +1,7 @@
 import { useCallback, useState } from "react";
 import { keyId, keyName, loadKeys, loadTeams, optional } from "../data";
 import { useLive } from "../live";
-import { decimal, dollars, grouped, share, ZERO } from "../money";
+import { decimal, dollars, grouped, percent, share, ZERO } from "../money";
 import { Bar } from "../parts/Charts";
 import { Badge, Loaded, Panel } from "../parts/Panel";
 import { type Column, Table } from "../parts/Table";
@@ -74,6 +74,12 @@ function KeyName({ item }: { item: Key }) {
   return (
     <>
       {keyName(item)}
+      {item.role && (
+        <>
+          {" "}
+          <Badge tone="plain">{item.role}</Badge>
+        </>
+      )}
       {item.key_alias && item.key_name && <code className="why"> {item.key_name}</code>}
     </>
   );
@@ -95,13 +101,14 @@ function standing<T extends Holder>(): Column<T>[] {
 function Budget({ item }: { item: Holder }) {
   const budget = decimal(item.max_budget);
   if (!budget) return <>no budget</>;
-  const used = share(decimal(item.spend) ?? ZERO, budget);
-  const percent = `${Math.floor(used * 1000) / 10} %`;
+  const spend = decimal(item.spend) ?? ZERO;
+  const used = share(spend, budget);
+  const said = percent(spend, budget);
   return (
     <div className="budget">
-      <Bar part={used} label={`${percent} of the budget is spent`} tone={used >= 1 ? "bad" : used >= 0.8 ? "warn" : ""} />
+      <Bar part={used} label={`${said} of the budget is spent`} tone={used >= 1 ? "bad" : used >= 0.8 ? "warn" : ""} />
       <span>
-        {percent} of {dollars(budget)}
+        {said} of {dollars(budget)}
         {item.budget_duration && ` per ${item.budget_duration}`}
       </span>
     </div>

@@ -1,5 +1,5 @@
 import { useCallback, useState } from "react";
-import { loadNames, loadSpend, NO_NAMES, type SpendReport } from "../data";
+import { loadSpend, type SpendReport } from "../data";
 import { useLive } from "../live";
 import { compare, dollars, grouped, share, ZERO } from "../money";
 import { Bar, Columns } from "../parts/Charts";
@@ -13,7 +13,6 @@ export function Spend() {
   const [days, setDays] = useState<number>(PERIODS[1]);
   const load = useCallback((key: string, signal: AbortSignal) => loadSpend(key, signal, days), [days]);
   const report = useLive(load, 15_000);
-  const names = useLive(loadNames, 30_000).value ?? NO_NAMES;
 
   return (
     <Panel
@@ -30,12 +29,12 @@ export function Spend() {
         </label>
       }
     >
-      <Loaded live={report}>{(found) => <Report report={found} teams={names.teams} />}</Loaded>
+      <Loaded live={report}>{(found) => <Report report={found} />}</Loaded>
     </Panel>
   );
 }
 
-function Report({ report, teams }: { report: SpendReport; teams: ReadonlyMap<string, string> }) {
+function Report({ report }: { report: SpendReport }) {
   const all = total(report.days);
   if (all.calls === 0) return <p className="empty">No call was made in this time.</p>;
   const days = everyDay(report.days, report.first, report.last);
@@ -53,6 +52,11 @@ function Report({ report, teams }: { report: SpendReport; teams: ReadonlyMap<str
         <Fact name="Calls without a price" tone={all.unpriced ? "warn" : "plain"}>
           {grouped(String(all.unpriced))}
         </Fact>
+        {report.reconciled !== null && (
+          <Fact name="Ledger and budgets" tone={report.reconciled ? "good" : "bad"}>
+            {report.reconciled ? "agree" : "differ"}
+          </Fact>
+        )}
       </dl>
       {all.unpriced > 0 && (
         <p className="note">Unpriced calls went to deployments without a price: their cost is unknown, not zero, and not in the sums.</p>
@@ -69,7 +73,7 @@ function Report({ report, teams }: { report: SpendReport; teams: ReadonlyMap<str
       <Sums
         caption="Spend by team"
         title="Team"
-        parts={dearest(report.teams).map((sum) => ({ ...sum, name: sum.name ? (teams.get(sum.name) ?? sum.name) : "no team" }))}
+        parts={dearest(report.teams).map((sum) => ({ ...sum, name: sum.name || "no team" }))}
       />
     </>
   );
@@ -84,7 +88,7 @@ function Sums({ caption, title, parts }: { caption: string; title: string; parts
         { title, heads: true, cell: (part) => part.name || "none" },
         {
           title: "Share",
-          cell: (part) => <Bar part={share(part.spend, most)} label={`${dollars(part.spend)} of at most ${dollars(most)}`} />,
+          cell: (part) => <Bar part={share(part.spend, most)} label={`${dollars(part.spend)}; the most is ${dollars(most)}`} />,
         },
         {
           title: "Spend",
