@@ -40,7 +40,7 @@ class Upstreams:
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> Coroutine[Any, Any, dict[str, Any]]:
         """See `Upstream.complete`."""
-        if deployment.upstream == "direct" and call.kind in EVERY_SERVER:
+        if deployment.upstream == "direct" and call.kind in EVERY_SERVER and deployment.kinds is None:
             return self._direct.complete(deployment, call, headers)
         return self._complete(deployment, call, headers)
 
@@ -48,7 +48,7 @@ class Upstreams:
         self, deployment: Deployment, call: Call, headers: Mapping[str, str]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """See `Upstream.stream`."""
-        if deployment.upstream == "direct" and call.kind in EVERY_SERVER:
+        if deployment.upstream == "direct" and call.kind in EVERY_SERVER and deployment.kinds is None:
             return self._direct.stream(deployment, call, headers)
         return self._stream(deployment, call, headers)
 
@@ -96,9 +96,10 @@ class Upstreams:
 
     def _speaks(self, deployment: Deployment, kind: Kind) -> bool:
         if deployment.kinds is not None:
-            if kind not in deployment.kinds and kind not in TRANSLATED:
+            spoken = kind in deployment.kinds
+            if not spoken and (kind not in TRANSLATED or "chat" not in deployment.kinds):
                 raise not_spoken(kind)
-            return kind in deployment.kinds
+            return spoken
         if deployment.upstream == "litellm":
             return kind not in TRANSLATED or (kind == "messages" and deployment.provider in NATIVE_MESSAGES)
         return self._not_spoken.get((deployment.id, kind), 0.0) <= self._clock()
@@ -124,6 +125,11 @@ class Library:
         if self._upstream is None:
             self._upstream = LitellmUpstream(self._limits)
 
+    def load_translator(self) -> None:
+        """Build what it needs of the library now, which must be there: 0.3 s."""
+        if self._translator is None:
+            self._translator = Translator()
+
     async def upstream(self) -> Upstream:
         """Return the upstream that calls through it."""
         if self._upstream is None:
@@ -138,7 +144,9 @@ class Library:
             raise not_spoken(kind)
         if self._translator is None:
             await self.upstream()
-            self._translator = Translator()
+            async with self._lock:
+                await asyncio.to_thread(self.load_translator)
+        assert self._translator is not None  # noqa: S101 - `load_translator` sets it
         return self._translator
 
     async def close(self) -> None:
@@ -152,4 +160,6 @@ def open_upstreams(limits: Limits, *, litellm: bool, translate: Translate) -> Up
     library = Library(limits, translate)
     if litellm or translate == "at-start":
         library.load()
+    if translate == "at-start":
+        library.load_translator()
     return Upstreams(DirectUpstream(limits), library)

@@ -4,18 +4,21 @@ The library translates requests, bodies and events; it dials nothing here. It mu
 `upstreams.both` decides when. What it cannot translate is the caller's 400.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import contextlib
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from routeiq_appliance.errors import UpstreamError
-from routeiq_appliance.pipeline.types import Call, Deployment
+from routeiq_appliance.pipeline.types import Call, Deployment, Kind
 from routeiq_appliance.upstreams.faults import broken
 
 __all__ = ["TRANSLATED", "Translated", "Translator"]
 
-TRANSLATED = frozenset({"messages", "responses"})
+TRANSLATED = frozenset[Kind]({"messages", "responses"})
 _PROVIDER = "hosted_vllm"
 """To the library every upstream here is a server that speaks OpenAI's chat and nothing else."""
 _NOT_SENT = frozenset({
@@ -24,6 +27,19 @@ _NOT_SENT = frozenset({
 })  # fmt: skip
 
 Event = dict[str, Any]
+_USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+_WHOLE: Event = {
+    "id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": _USAGE,
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+}  # fmt: skip
+_STREAMED: tuple[Event, ...] = tuple(
+    {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", **more}
+    for more in (
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "hi"}, "finish_reason": None}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": _USAGE},
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,22 @@ class Translator:
         self._messages_stream: Any = AnthropicStreamWrapper
         self._responses: Any = LiteLLMCompletionResponsesConfig
         self._responses_stream: Any = LiteLLMCompletionStreamingIterator
+        with warnings.catch_warnings():
+            # pydantic's, of the library's types.
+            warnings.simplefilter("ignore")
+            self._build()
+
+    def _build(self) -> None:
+        """Have the library build its types now: the first call of each kind would hold up the event loop for it."""
+        for kind in TRANSLATED:
+            params = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "input": "hi"}
+            call = Call("", kind, "m", params, {}, True, False, "", 0, datetime.now(UTC))
+            translated = Translated(replace(call, kind="chat"), {**params, "model": "m"}, {})
+            self.answer(call, translated, dict(_WHOLE))
+            events = self.events(call, translated, _events_of(_STREAMED))
+            with contextlib.suppress(StopAsyncIteration):
+                while True:
+                    _run(anext(events))
 
     def request(self, deployment: Deployment, call: Call) -> Translated:
         """Return the chat call for a call of messages or responses; raises `UpstreamError` (`caller`)."""
@@ -111,12 +143,12 @@ class Translator:
     ) -> AsyncGenerator[Event, None]:
         """Yield a chat's events in the call's dialect; raises what `chat` raises."""
         async with aclosing(chat):
-            chunks: Any = self._chunks(chat)
+            # The library tells of a beginning before there is one: an upstream that refuses must be heard first.
+            first = await anext(chat, None)
+            chunks = _Chunks(self._chunk, chat, first, padded=call.kind == "responses")
             if call.kind == "messages":
                 events = self._messages_stream(chunks, translated.chat.asked, translated.names)
             else:
-                # The library's own wrapper of a stream has an attribute for its logging.
-                chunks = _Wrapped(chunks)
                 events = self._responses_stream(
                     model=translated.chat.asked,
                     litellm_custom_stream_wrapper=chunks,
@@ -124,36 +156,69 @@ class Translator:
                     responses_api_request=dict(translated.request),
                     custom_llm_provider=_PROVIDER,
                 )
-            number = 0
-            async for event in events:
-                plain = _plain(event)
-                if call.kind == "messages":
-                    if plain.get("type") == "message_start":
-                        plain["message"]["id"] = f"msg_{call.id}"
-                else:
-                    plain["sequence_number"] = number
-                    number += 1
-                    if "response" in plain:
-                        plain["response"] = _own(plain["response"], call)
-                yield plain
+            try:
+                number = 0
+                async for event in events:
+                    plain = _plain(event)
+                    if call.kind == "messages":
+                        if plain.get("type") == "message_start":
+                            plain["message"]["id"] = f"msg_{call.id}"
+                    else:
+                        plain["sequence_number"] = number
+                        number += 1
+                        if "response" in plain:
+                            plain["response"] = _own(plain["response"], call)
+                            if not chunks.counted:
+                                plain["response"]["usage"] = None
+                    yield plain
+            except UpstreamError:
+                raise
+            except Exception:  # noqa: BLE001 - the border: see `request`
+                raise broken() from None
 
-    async def _chunks(self, chat: AsyncIterator[Event]) -> AsyncGenerator[Any, None]:
-        async for event in chat:
-            yield self._chunk(**event)
+
+async def _events_of(chunks: tuple[Event, ...]) -> AsyncGenerator[Event, None]:
+    for chunk in chunks:
+        yield {**chunk, "choices": [dict(choice) for choice in chunk["choices"]]}
 
 
-class _Wrapped:
-    """An iterator of chunks as the library's iterator of responses expects it."""
+class _Chunks:
+    """A chat's events as the library's chunks, in the shape of its own wrapper of a stream."""
 
-    def __init__(self, chunks: AsyncGenerator[Any, None]) -> None:
-        self._chunks = chunks
+    def __init__(self, chunk: Any, chat: AsyncIterator[Event], first: Event | None, *, padded: bool) -> None:
+        """`padded`: usage that was not told is made up, so that the library does not count text by its tokenizer."""
+        self._chunk = chunk
+        self._chat = chat
+        self._first = first
+        self.counted = False
+        """Whether the upstream has told usage."""
+        self._padded = padded
         self.logging_obj = None
 
-    def __aiter__(self) -> "_Wrapped":
+    def __aiter__(self) -> "_Chunks":
         return self
 
     async def __anext__(self) -> Any:
-        return await anext(self._chunks)
+        event, self._first = self._first, None
+        if event is None:
+            try:
+                event = await anext(self._chat)
+            except StopAsyncIteration:
+                if self.counted or not self._padded:
+                    raise
+                self._padded = False
+                return self._chunk(**_STREAMED[-1])
+        self.counted = self.counted or bool(event.get("usage"))
+        return self._chunk(**event)
+
+
+def _run(steps: Coroutine[Any, Any, Event]) -> None:
+    """Run what waits for nothing, without an event loop."""
+    try:
+        steps.send(None)
+    except StopIteration:
+        return
+    steps.close()
 
 
 def _own(response: Event, call: Call) -> Event:
