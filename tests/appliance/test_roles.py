@@ -33,7 +33,12 @@ async def _keys(running: Any, *wanted: str, **fields: Any) -> dict[str, str | No
 
 async def _management(running: Any) -> list[tuple[str, str]]:
     document = (await running.client.get("/openapi.json", headers=running.auth)).json()
-    return [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
+    return [
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if operation.get("x-routeiq-management")
+    ]
 
 
 async def test_nobody_gets_in_without_a_key_and_each_role_gets_what_it_may(running: Any) -> None:

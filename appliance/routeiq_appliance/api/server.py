@@ -27,6 +27,9 @@ _CURRENT: contextvars.ContextVar[tuple[str, Principal] | None] = contextvars.Con
     "request", default=None
 )
 
+_PAGE = "/docs"
+"""A management path that browsers show."""
+
 Handler = Callable[[Request, Principal], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -138,7 +141,7 @@ class Server:
             _check_method(route, request.method)
             await route.handler(request, Principal("anyone"))
             return
-        browser = route is not None and route.access is Access.BROWSER
+        browser = request.path == _PAGE if route is None else route.access is Access.BROWSER
         key = request.credential(basic=browser)
         principal = (
             self._authenticator.cached(key) if key else None
@@ -172,7 +175,7 @@ class Server:
         if error.retry_after is not None:
             headers.append((b"retry-after", str(error.retry_after).encode()))
         if error.status == 401:
-            basic = b"Basic" if request.path.startswith("/ui") else b"Bearer"
+            basic = b"Basic" if request.path.startswith(("/ui", _PAGE)) else b"Bearer"
             headers.append((b"www-authenticate", basic + b' realm="routeiq"'))
         if error.status == 413:
             # What is left of the body is not read.

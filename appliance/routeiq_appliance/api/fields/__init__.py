@@ -25,11 +25,11 @@ from routeiq_appliance.errors import CallError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Kind
 
-__all__ = ["EVERYTHING", "check_fields", "user_text"]
+__all__ = ["EVERYTHING", "FIELDS", "REQUIRED", "check_fields", "user_text"]
 
 EVERYTHING = "*"
 """In `extra_params`: every unknown field is relayed."""
-_FIELDS: Mapping[Kind, Fields] = {
+FIELDS: Mapping[Kind, Fields] = {
     "chat": CHAT,
     "text": TEXT,
     "embedding": EMBEDDING,
@@ -42,7 +42,7 @@ _FIELDS: Mapping[Kind, Fields] = {
     "speech": SPEECH,
     "transcription": TRANSCRIPTION,
 }
-_REQUIRED: Mapping[Kind, tuple[str, ...]] = {
+REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     "chat": ("messages",),
     "text": ("prompt",),
     "embedding": ("input",),
@@ -77,7 +77,7 @@ def check_fields(
     """
     if not isinstance(body, dict):
         raise bad("the request body must be a JSON object", None)
-    known = _FIELDS[kind]
+    known = FIELDS[kind]
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise bad("`model` must be a string: a model's name, or `auto`", "model")
@@ -85,7 +85,7 @@ def check_fields(
     if kind not in _STREAMED and body.get("stream") not in (None, False):
         status, code = (501, "not_supported") if kind == "image" else (400, "unsupported_parameter")
         raise CallError(status, f"{kind} calls are not streamed", code=code, param="stream")
-    for name in _REQUIRED[kind]:
+    for name in REQUIRED[kind]:
         if name not in params:
             raise bad(f"`{name}` is missing", name, code="missing_required_parameter")
     _check_contents(kind, body, params, limits)

@@ -22,6 +22,7 @@ from routeiq_appliance.api.management.reports import report_routes
 from routeiq_appliance.api.management.spend import spend_routes
 from routeiq_appliance.api.management.teams import team_routes
 from routeiq_appliance.api.management.users import user_routes
+from routeiq_appliance.api.reference.routes import reference_routes
 from routeiq_appliance.pipeline.types import Principal
 from routeiq_appliance.state.budgets import BudgetStore
 from routeiq_appliance.state.keys import KeyStore
@@ -60,7 +61,7 @@ def build_management(
     now: Callable[[], datetime] = _now,
     more: Sequence[Callable[[Context], APIRouter]] = (),
 ) -> FastAPI:
-    """Return the application; its own documentation pages are off, they load scripts from the internet.
+    """Return the application; FastAPI's documentation pages are off, they load scripts from the internet.
 
     `load_spend` and `spend_logs` are those of `state.spend`, bound to `engine`, which reports read; they are written
     to `folder` before they are sent. `principal` tells who makes the
@@ -84,7 +85,7 @@ def build_management(
         principal,
         now,
     )
-    app = FastAPI(title="RouteIQ Appliance", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(title="RouteIQ Appliance", docs_url=None, redoc_url=None, openapi_url=None)
     writer = ReportWriter(context, engine, folder)
     own: tuple[Callable[[Context], APIRouter], ...] = (
         key_routes,
@@ -99,5 +100,6 @@ def build_management(
     )
     for make in (*own, *more):
         app.include_router(make(context))
+    app.include_router(reference_routes(context, management=app.openapi))
     install_errors(app, request_id)
     return app
