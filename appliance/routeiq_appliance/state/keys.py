@@ -89,8 +89,9 @@ class KeyStore:
     def find(self, key: str) -> Holder | None:
         """Return who holds `key`, in one read; None when there is no such key."""
         with transaction(self._engine) as connection:
-            row = connection.execute(self._holding, {"presented": key_digest(self._pepper, key)}).one_or_none()
-            return None if row is None else read_holder(row._mapping)
+            found = connection.execute(self._holding, {"presented": key_digest(self._pepper, key)})
+            row = found.mappings().one_or_none()
+            return None if row is None else read_holder(row)
 
     def get(self, reference: str) -> Holder | None:
         """Return the key that an admin names: the key itself or its id; None when there is none."""

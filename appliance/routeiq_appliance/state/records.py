@@ -3,8 +3,8 @@
 Pure: the stores beside read and write these, `pipeline.authenticate` and `api.management` decide with them.
 
 A record's `allowance` is what its own row says; `effective` is that together with the named budget that it refers to
-(`budget_id`): what the row leaves open, the budget says. Money, its period and the period's anchor come from one of
-the two: the row, as soon as it has any of them.
+(`budget_id`): what the row leaves open, the budget says. An amount of money, its period and the period's anchor come
+from one of the two: the row, when it has an amount.
 """
 
 import re
@@ -63,8 +63,8 @@ def merged(own: Allowance, budget: Allowance | None) -> Allowance:
     """Return what holds of a row that refers to a named budget; None: to none."""
     if budget is None:
         return own
-    # An amount without a period is for ever, so the two are one wish.
-    money = own if own.max_budget is not None or own.budget_duration is not None else budget
+    # An amount without a period is for ever, so the two are one wish; a period alone takes no amount away.
+    money = own if own.max_budget is not None or budget.max_budget is None else budget
     return Allowance(
         own.rpm_limit if own.rpm_limit is not None else budget.rpm_limit,
         own.tpm_limit if own.tpm_limit is not None else budget.tpm_limit,
