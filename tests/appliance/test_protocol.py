@@ -185,7 +185,7 @@ def test_who_takes_a_little_is_waited_for_and_who_takes_nothing_is_not(closing: 
         for _ in range(20):
             await asyncio.sleep(DEFAULT_LIMITS.response_idle_seconds)
             transport.waiting -= 1
-        assert transport.aborted_at is None
+        assert not transport.aborted_at
         since = asyncio.get_running_loop().time()
         await asyncio.sleep(1000)
         assert transport.aborted_at is not None

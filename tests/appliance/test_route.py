@@ -278,7 +278,7 @@ async def test_a_conversation_stays_with_its_deployment(
 
 
 async def test_the_first_wish_that_can_be_granted_decides() -> None:  # D1
-    route = _route(**{"declared-order": DeclaredOrder(), "last": Last()})
+    route = _route()
     key = Principal("k", strategy="last")
     for principal, header, live, expected in [
         (_ANYBODY, None, None, "declared-order"),
