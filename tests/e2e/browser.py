@@ -1,4 +1,4 @@
-"""A real Chromium, driven over its debugging pipe, in a sealed network from which nothing but one gateway can be reached.
+"""A real Chromium, driven over its debugging pipe, in a sealed network where nothing but one gateway can be reached.
 
 Spoken is the DevTools protocol: JSON between NUL bytes on two pipes, so no port is opened and no driver is needed.
 """
@@ -26,9 +26,8 @@ from routeiq_appliance.cli.sealed.network import Namespace, open_sealed
 from routeiq_appliance.cli.sealed.process import Service
 from routeiq_appliance.cli.sealed.sensor import Sensor
 
-__all__ = ["PACKAGES", "Browser", "Page", "SealedBrowser", "open_browser"]
+__all__ = ["Browser", "Page", "SealedBrowser", "open_browser"]
 
-PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core", "fonts-inter")
 _SECONDS = 30.0
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of `sched.h`."""
@@ -140,7 +139,9 @@ class Page:
         if event == "Network.requestWillBeSent":
             self.requests.append((params["request"]["method"], params["request"]["url"]))
         elif event == "Runtime.exceptionThrown":
-            self.complaints.append(params["exceptionDetails"].get("exception", {}).get("description", "exception"))
+            self.complaints.append(
+                params["exceptionDetails"].get("exception", {}).get("description", "exception")
+            )
         elif event == "Log.entryAdded":
             self.complaints.append(params["entry"]["text"])
         elif event == "Page.loadEventFired":
@@ -150,7 +151,10 @@ class Page:
         elif event == "Fetch.authRequired":
             answer = {"response": "ProvideCredentials", "username": "me", "password": self.password}
             self.browser.send(
-                "Fetch.continueWithAuth", self.session, requestId=params["requestId"], authChallengeResponse=answer
+                "Fetch.continueWithAuth",
+                self.session,
+                requestId=params["requestId"],
+                authChallengeResponse=answer,
             )
 
     def call(self, method: str, **params: Any) -> Any:
@@ -199,7 +203,13 @@ class Page:
 
     def resize(self, width: int, height: int, *, dark: bool = False) -> None:
         """Take a size in pixels, and what the operator prefers."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from routeiq_appliance.cli.sealed.debian import install_packages
 
 PACKAGES = (
-    "catatonit", "containerd", "curl", "docker-registry", "docker.io", "iproute2", "nftables", "openssl", "podman",
-    "runc", "skopeo", "util-linux",
+    "catatonit", "chromium-headless-shell", "containerd", "curl", "docker-registry", "docker.io", "fonts-dejavu-core",
+    "fonts-inter", "iproute2", "nftables", "openssl", "podman", "runc", "skopeo", "util-linux",
 )  # fmt: skip
 
 # runc, and limits that a container of the build host may set: podman 4.3's own defaults fail in nested containers.

@@ -48,7 +48,7 @@ export async function get<T>(
     if (response.ok) throw new ApiError(response.status, "The gateway's answer is no JSON.");
   }
   if (!response.ok && !also.includes(response.status)) {
-    throw new ApiError(response.status, explained(response, said(body)), response.headers.get("x-request-id"));
+    throw new ApiError(response.status, explained(response, path, said(body)), response.headers.get("x-request-id"));
   }
   return { value: body as T, headers: response.headers };
 }
@@ -58,7 +58,7 @@ function said(body: unknown): string {
   return typeof error?.message === "string" ? error.message : "";
 }
 
-function explained(response: Response, message: string): string {
+function explained(response: Response, path: string, message: string): string {
   const more = message ? ` The gateway says: ${message}` : "";
   switch (response.status) {
     case 401:
@@ -66,7 +66,7 @@ function explained(response: Response, message: string): string {
     case 403:
       return `This key may not see the console: it takes an admin's or a viewer's key.${more}`;
     case 404:
-      return `This gateway does not have this page's source yet (${new URL(response.url).pathname}).`;
+      return `This gateway does not have this page's source yet (${path.replace(/\?.*/, "")}).`;
     case 429: {
       const wait = response.headers.get("retry-after");
       return `Too many requests${wait ? `; the gateway asks to wait ${wait} s` : ""}.${more}`;
