@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.parametrize(
+    "managed", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)], indirect=True
+)
+
 PATHS = {
     "/key/generate": "key:{token_id}",
     "/team/new": "team:{team_id}",

@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.parametrize(
+    "managed", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)], indirect=True
+)
+
 
 async def test_keys_are_listed_in_pages_the_newest_first(managed: Any) -> None:  # C6
     made = []

@@ -7,6 +7,10 @@ import pytest
 
 from routeiq_appliance.pipeline.principal import principal_of
 
+pytestmark = pytest.mark.parametrize(
+    "managed", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)], indirect=True
+)
+
 
 async def test_a_members_limits_count_in_the_keys_of_that_team(managed: Any) -> None:  # C6, C7
     await managed.made("/team/new", team_id="t", max_budget=100)

@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.parametrize(
+    "managed", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)], indirect=True
+)
+
 LIMITS = {
     "rpm_limit": 100,
     "tpm_limit": 5000,
