@@ -1,4 +1,4 @@
-"""A bundle's tar as a file on disk: verified with a pinned public key, or looked into without trust.
+"""A bundle's tar as a file on disk: verified by a pinned public key or a site's trust, or looked into without either.
 
 The adapter between paths, `cryptography` and the rules in `verify`.
 """
@@ -11,6 +11,7 @@ from routeiq_signing.keys import PublicKey
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.progress import Progress
 from routeiq_signing.verify.bundle import PinnedKey, Verified, read_manifest, verify_bundle
+from routeiq_signing.verify.trust import Trust
 
 __all__ = ["inspect_bundle_file", "pinned", "verify_bundle_file"]
 
@@ -23,7 +24,7 @@ def pinned(key: PublicKey) -> PinnedKey:
 def verify_bundle_file(
     path: Path,
     *,
-    key: PublicKey,
+    key: PublicKey | Trust,
     progress: Progress,
     now: datetime | None = None,
     copy_to: Path | None = None,
@@ -31,8 +32,9 @@ def verify_bundle_file(
     """Verify the tar at `path`; see `verify.bundle.verify_bundle`. `now` is the system's clock unless given."""
     _require_file(path)
     with path.open("rb", buffering=0) as tar:
+        trust = pinned(key) if isinstance(key, PublicKey) else key
         verified = verify_bundle(
-            tar, key=pinned(key), now=now or datetime.now(UTC), progress=progress, copy_to=copy_to
+            tar, key=trust, now=now or datetime.now(UTC), progress=progress, copy_to=copy_to
         )
     beside = [name for name in ("routeiq.pub", "cosign.pub") if (path.parent / name).exists()]
     if beside:

@@ -7,6 +7,7 @@ A message says what happened, to what, and what to do next; lower case, the file
         ├── KeyFileError         a key file or passphrase
         ├── DocumentError        JSON or a manifest that breaks its rules
         ├── FormatError          a model file that is not on the allowlist
+        ├── TrustStateError      the site's record of what it trusts is missing, damaged or not writable
         └── VerificationError    a check of a signed thing said no
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "KeyFileError",
     "RouteIQError",
     "SigningError",
+    "TrustStateError",
     "VerificationError",
 ]
 
@@ -48,6 +50,10 @@ class DocumentError(SigningError):
 
 class FormatError(SigningError):
     """A file of a model is of no allowed format."""
+
+
+class TrustStateError(SigningError):
+    """What a site remembers of its trust cannot be read or written; nothing is verified on a guess."""
 
 
 class VerificationError(SigningError):

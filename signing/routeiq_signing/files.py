@@ -45,7 +45,17 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = 
             beside.replace(path)
         else:
             os.link(beside, path)
+        _sync_folder(path.parent)
     except FileExistsError:
         raise SigningError(f"{path}: exists already", subject=str(path), hint="name another file") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Have the folder's entries on the disk: without it, a power cut may bring the old file back."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,246 @@
+"""TUF metadata in the one form that it has here: written, read strictly, signed.
+
+A root says who may sign what; timestamp, snapshot and targets say which `bundle.json` is the newest. Every file is
+canonical JSON (RFC 8785) and is exactly what this module writes for what it says: a field more, another spelling or a
+key under a name that is not its digest is refused. Who is believed is `tuf_rules`' matter.
+
+Numbers: the version of targets and snapshot is the bundle's sequence; that of timestamp is sequence * 1000 + renewal,
+so that the same bundle can be given a later expiry. Other TUF clients can read the files too (TUF 1.0.31).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from tuf.api.metadata import Metadata
+from tuf.api.serialization import DeserializationError
+
+from routeiq_signing.errors import DocumentError, KeyFileError
+from routeiq_signing.keys import PublicKey
+from routeiq_signing.limits import LIMITS
+from routeiq_signing.strict_json import dumps, loads
+
+__all__ = [
+    "RELEASE_FILES",
+    "RENEWALS",
+    "Release",
+    "RootRole",
+    "Signer",
+    "Signers",
+    "TufFile",
+    "read_release",
+    "read_root",
+    "release_file",
+    "root_file",
+]
+
+RELEASE_FILES = ("timestamp.json", "snapshot.json", "targets.json")
+RENEWALS = 1000  # how many times one bundle's expiry can be renewed
+_SPECIFICATION = "1.0.31"
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Signer(Protocol):
+    """A private key, wherever it is kept."""
+
+    @property
+    def public(self) -> PublicKey:
+        """Return its public half."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the DER signature (ECDSA P-256, SHA-256) of `message`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Keys by keyid, and how many of them must sign."""
+
+    keys: Mapping[str, PublicKey]
+    threshold: int
+
+    @classmethod
+    def of(cls, keys: Iterable[PublicKey], threshold: int) -> Signers:
+        """Return `keys` with a threshold that they can meet; raises `DocumentError` otherwise."""
+        by_id = {key.keyid: key for key in keys}
+        if type(threshold) is not int or not 1 <= threshold <= len(by_id):
+            raise DocumentError(f"a threshold of {threshold} cannot be met by {len(by_id)} different keys")
+        return cls(by_id, threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class RootRole:
+    """What a root says: `root` signs the next root, `release` signs timestamp, snapshot and targets."""
+
+    version: int
+    expires: str
+    root: Signers
+    release: Signers
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What the other three say of one bundle; `sha256` (hex) and `length` are of the raw bundle.json."""
+
+    sequence: int
+    renewal: int
+    expires: str
+    sha256: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class TufFile:
+    """A metadata file: what is signed, and signatures (hex DER) by keyid."""
+
+    signed: Mapping[str, Any]
+    signatures: Mapping[str, str]
+
+    @property
+    def role(self) -> str:
+        """Return `root`, `timestamp`, `snapshot` or `targets`."""
+        return str(self.signed["_type"])
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        listed = [{"keyid": keyid, "sig": self.signatures[keyid]} for keyid in sorted(self.signatures)]
+        return dumps({"signatures": listed, "signed": dict(self.signed)})
+
+    def signed_by(self, key: Signer) -> TufFile:
+        """Return the file with a signature by `key` besides those that it has."""
+        signature = key.sign(_parse(self.to_bytes(), "metadata").signed_bytes).hex()
+        return replace(self, signatures={**self.signatures, key.public.keyid: signature})
+
+
+def root_file(role: RootRole) -> TufFile:
+    """Return the unsigned root that says `role`."""
+    release = {"keyids": sorted(role.release.keys), "threshold": role.release.threshold}
+    signed = {
+        **_common("root", role.version, role.expires),
+        "consistent_snapshot": False,
+        "keys": {keyid: _key(key) for keyid, key in {**role.root.keys, **role.release.keys}.items()},
+        "roles": {
+            "root": {"keyids": sorted(role.root.keys), "threshold": role.root.threshold},
+            "timestamp": release,
+            "snapshot": release,
+            "targets": release,
+        },
+    }
+    return TufFile(signed, {})
+
+
+def release_file(name: str, release: Release) -> TufFile:
+    """Return the unsigned `name` (one of `RELEASE_FILES`) that says `release`."""
+    if name == "timestamp.json":
+        version = release.sequence * RENEWALS + release.renewal
+        content: dict[str, Any] = {"meta": {"snapshot.json": {"version": release.sequence}}}
+    elif name == "snapshot.json":
+        version, content = release.sequence, {"meta": {"targets.json": {"version": release.sequence}}}
+    else:
+        version = release.sequence
+        target = {"hashes": {"sha256": release.sha256}, "length": release.length}
+        content = {"targets": {"bundle.json": target}}
+    return TufFile({**_common(name.removesuffix(".json"), version, release.expires), **content}, {})
+
+
+def read_root(raw: bytes, what: str = "root") -> tuple[TufFile, RootRole]:
+    """Parse a root; raises `DocumentError` for any but the one form. Signatures are not checked here."""
+    file = _read(raw, what, "root")
+    try:
+        keys = {keyid: _public(keyid, value, what) for keyid, value in file.signed["keys"].items()}
+        root, release = (file.signed["roles"][name] for name in ("root", "targets"))
+        role = RootRole(
+            version=file.signed["version"],
+            expires=file.signed["expires"],
+            root=Signers.of((keys[keyid] for keyid in root["keyids"]), root["threshold"]),
+            release=Signers.of((keys[keyid] for keyid in release["keyids"]), release["threshold"]),
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise DocumentError(f"{what}: not a root of this form", subject=what) from None
+    if root_file(role).signed != file.signed:
+        raise DocumentError(
+            f"{what}: says more or other than a root of this form",
+            subject=what,
+            hint="see docs/key-ceremony.md",
+        )
+    return file, role
+
+
+def read_release(files: Mapping[str, bytes]) -> tuple[dict[str, TufFile], Release]:
+    """Parse timestamp, snapshot and targets, which must speak of one bundle; signatures are not checked here."""
+    missing = [name for name in RELEASE_FILES if name not in files]
+    if missing:
+        raise DocumentError(f"{missing[0]}: missing", subject=missing[0])
+    parsed = {name: _read(files[name], name, name.removesuffix(".json")) for name in RELEASE_FILES}
+    try:
+        target = parsed["targets.json"].signed["targets"]["bundle.json"]
+        sequence = parsed["targets.json"].signed["version"]
+        release = Release(
+            sequence=sequence,
+            renewal=parsed["timestamp.json"].signed["version"] - sequence * RENEWALS,
+            expires=parsed["targets.json"].signed["expires"],
+            sha256=target["hashes"]["sha256"],
+            length=int(target["length"]),
+        )
+    except (KeyError, TypeError):
+        raise DocumentError("targets.json: does not name bundle.json", subject="targets.json") from None
+    if not 0 <= release.renewal < RENEWALS:
+        raise DocumentError(
+            "timestamp.json: its version does not belong to that of targets.json (mixed metadata)",
+            subject="timestamp.json",
+        )
+    for name, file in parsed.items():
+        said = replace(release, expires=file.signed["expires"])  # each may expire when it will
+        if release_file(name, said).signed != file.signed:
+            raise DocumentError(f"{name}: says more or other than its form allows", subject=name)
+    return parsed, release
+
+
+def _read(raw: bytes, what: str, role: str) -> TufFile:
+    if len(raw) > LIMITS.tuf_metadata:
+        raise DocumentError(
+            f"{what}: {len(raw)} bytes, more than the {LIMITS.tuf_metadata} allowed", subject=what
+        )
+    document = loads(raw, what, limit=LIMITS.tuf_metadata)
+    metadata = _parse(raw, what)
+    if metadata.signed.type != role:
+        raise DocumentError(f"{what}: is {metadata.signed.type} metadata, not {role}", subject=what)
+    said = document["signed"]
+    if type(said["version"]) is not int or metadata.signed.expires.strftime(_TIME) != said["expires"]:
+        raise DocumentError(f"{what}: its version or expiry is not in the form of one", subject=what)
+    signatures = {keyid: item.signature for keyid, item in metadata.signatures.items()}
+    file = TufFile(said, signatures)
+    if file.to_bytes() != raw:
+        raise DocumentError(f"{what}: not in the one form that metadata has here", subject=what)
+    return file
+
+
+def _parse(raw: bytes, what: str) -> Metadata[Any]:
+    try:
+        return Metadata.from_bytes(raw)
+    except DeserializationError:
+        raise DocumentError(f"{what}: no TUF metadata", subject=what) from None
+
+
+def _common(role: str, version: int, expires: str) -> dict[str, Any]:
+    return {"_type": role, "spec_version": _SPECIFICATION, "version": version, "expires": expires}
+
+
+def _key(key: PublicKey) -> dict[str, Any]:
+    return {
+        "keytype": "ecdsa",
+        "scheme": "ecdsa-sha2-nistp256",
+        "keyval": {"public": key.pem.decode("ascii")},
+    }
+
+
+def _public(keyid: str, value: dict[str, Any], what: str) -> PublicKey:
+    """Return the key, which must stand under its own digest: else one key could count twice for a threshold."""
+    try:
+        key = PublicKey.from_pem(value["keyval"]["public"].encode(), what)
+    except KeyFileError as error:
+        raise DocumentError(str(error), subject=what) from None
+    if key.keyid != keyid:
+        raise DocumentError(f"{what}: key {keyid[:16]}… does not stand under its own digest", subject=what)
+    return key
