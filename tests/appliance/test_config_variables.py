@@ -104,6 +104,7 @@ def test_every_secret_of_the_environment_may_be_in_a_file(
     values = {
         "LITELLM_MASTER_KEY": "sk-" + "m" * 8, "DATABASE_URL": "postgresql://u:p@h/d", "ROUTEIQ_PEPPER": "p" * 32,
         "REDIS_URL": "redis://:p@h:6379/0", "OTEL_EXPORTER_OTLP_HEADERS": "a=b",
+        "ROUTEIQ_CACHE_REDIS_URL": "redis://:p@h:6379/1", "ROUTEIQ_STORE_KEY": "s" * 32,
     }  # fmt: skip
     for other, value in values.items():
         monkeypatch.setenv(other, value)
