@@ -13,8 +13,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.types import Call, Deployment, Kind
 from routeiq_appliance.upstreams.faults import broken
+from routeiq_appliance.upstreams.shapes import (
+    ResponseEvents,
+    complete_message,
+    complete_message_event,
+    complete_response,
+)
+from routeiq_appliance.upstreams.translatable import chat_blocks, untranslatable
 
 __all__ = ["TRANSLATED", "Translated", "Translator"]
 
@@ -25,6 +33,8 @@ _NOT_SENT = frozenset({
     "context_management", "custom_llm_provider", "extra_headers", "metadata", "model", "reasoning_summary", "stream",
     "stream_options", "web_search_options",
 })  # fmt: skip
+
+_SIGNED = frozenset({"thinking_blocks"})
 
 Event = dict[str, Any]
 _USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -100,6 +110,7 @@ class Translator:
         names: dict[str, str] = {}
         try:
             if call.kind == "messages":
+                given["messages"] = chat_blocks(given["messages"])
                 chat, names = self._messages.translate_anthropic_to_openai(
                     given, custom_llm_provider=_PROVIDER
                 )
@@ -112,12 +123,19 @@ class Translator:
                     custom_llm_provider=_PROVIDER,
                     stream=call.stream,
                 )
+        except UpstreamError:
+            raise
         except Exception as error:  # noqa: BLE001 - the border: it raises anything for requests that it does not know
-            raise UpstreamError(
-                "caller", 400, f"the request cannot be translated for this model ({type(error).__name__})"
-            ) from None
+            raise untranslatable(type(error).__name__) from None
         params = {name: value for name, value in chat.items() if name not in _NOT_SENT}
-        params["messages"] = [_without_nulls(message) for message in params["messages"]]
+        # Only a provider that the library speaks to can have signed thoughts.
+        without = frozenset() if deployment.upstream == "litellm" else _SIGNED
+        params["messages"] = [_chat_message(message, without) for message in params["messages"]]
+        if not params["messages"]:
+            raise untranslatable("nothing is asked")
+        for tool in params.get("tools", ()):
+            if tool.get("type") != "function":
+                raise untranslatable(f"a tool of type `{str(tool.get('type'))[:64]}`")
         return Translated(replace(call, kind="chat", params=params), given, names)
 
     def answer(self, call: Call, translated: Translated, body: Event) -> Event:
@@ -128,13 +146,16 @@ class Translator:
                 made = self._messages.translate_openai_response_to_anthropic(
                     whole, tool_name_mapping=translated.names
                 )
+                complete_message(made)
                 return {**made, "id": f"msg_{call.id}"}
             made = self._responses.transform_chat_completion_response_to_responses_api_response(
                 request_input=translated.request["input"],
                 responses_api_request=dict(translated.request),
                 chat_completion_response=whole,
             )
-            return _own(_plain(made), call)
+            response = _plain(made)
+            complete_response(response)
+            return _own(response, call)
         except Exception:  # noqa: BLE001 - the border: see `request`
             raise broken() from None
 
@@ -145,6 +166,8 @@ class Translator:
         async with aclosing(chat):
             # The library tells of a beginning before there is one: an upstream that refuses must be heard first.
             first = await anext(chat, None)
+            if first is None:
+                raise broken()
             chunks = _Chunks(self._chunk, chat, first, padded=call.kind == "responses")
             if call.kind == "messages":
                 events = self._messages_stream(chunks, translated.chat.asked, translated.names)
@@ -157,15 +180,15 @@ class Translator:
                     custom_llm_provider=_PROVIDER,
                 )
             try:
-                number = 0
+                shapes = ResponseEvents()
                 async for event in events:
                     plain = _plain(event)
                     if call.kind == "messages":
+                        complete_message_event(plain)
                         if plain.get("type") == "message_start":
                             plain["message"]["id"] = f"msg_{call.id}"
                     else:
-                        plain["sequence_number"] = number
-                        number += 1
+                        shapes.complete(plain)
                         if "response" in plain:
                             plain["response"] = _own(plain["response"], call)
                             if not chunks.counted:
@@ -185,14 +208,15 @@ async def _events_of(chunks: tuple[Event, ...]) -> AsyncGenerator[Event, None]:
 class _Chunks:
     """A chat's events as the library's chunks, in the shape of its own wrapper of a stream."""
 
-    def __init__(self, chunk: Any, chat: AsyncIterator[Event], first: Event | None, *, padded: bool) -> None:
+    def __init__(self, chunk: Any, chat: AsyncIterator[Event], first: Event, *, padded: bool) -> None:
         """`padded`: usage that was not told is made up, so that the library does not count text by its tokenizer."""
         self._chunk = chunk
         self._chat = chat
-        self._first = first
+        self._first: Event | None = first
         self.counted = False
         """Whether the upstream has told usage."""
         self._padded = padded
+        self._finished = False
         self.logging_obj = None
 
     def __aiter__(self) -> "_Chunks":
@@ -204,11 +228,14 @@ class _Chunks:
             try:
                 event = await anext(self._chat)
             except StopAsyncIteration:
+                if not self._finished:
+                    raise broken() from None
                 if self.counted or not self._padded:
                     raise
                 self._padded = False
                 return self._chunk(**_STREAMED[-1])
         self.counted = self.counted or bool(event.get("usage"))
+        self._finished = self._finished or DIALECTS["chat"].finishes(event)
         return self._chunk(**event)
 
 
@@ -226,8 +253,12 @@ def _own(response: Event, call: Call) -> Event:
     return {**response, "id": f"resp_{call.id}", "store": False}
 
 
-def _without_nulls(message: Event) -> Event:
-    return {name: value for name, value in message.items() if value is not None or name == "content"}
+def _chat_message(message: Event, without: frozenset[str]) -> Event:
+    return {
+        name: value
+        for name, value in message.items()
+        if (value is not None or name == "content") and name not in without
+    }
 
 
 def _plain(event: Any) -> Event:

@@ -25,6 +25,7 @@ from routeiq_appliance.limits import Limits
 __all__ = ["RESPONSES", "check_responses", "responses_texts"]
 
 _KEPT = ("background", "conversation", "previous_response_id")
+_ROLES = ("assistant", "developer", "system", "user")
 _OURS = frozenset({
     "apply_patch", "computer", "computer_use_preview", "custom", "function", "local_shell", "namespace",
 })  # fmt: skip
@@ -81,6 +82,7 @@ def check_responses(params: Mapping[str, Any], limits: Limits) -> None:
                     f"input[{number}]",
                     code="unsupported_parameter",
                 )
+            _check_item(item, f"input[{number}]")
         require_no_addresses(items, "input")
     tools = params.get("tools", ())
     require_own_tools(tools, _OURS)
@@ -89,6 +91,19 @@ def check_responses(params: Mapping[str, Any], limits: Limits) -> None:
             if not typed_objects(tool.get("tools")):
                 raise bad(f"`tools[{number}].tools` must be a list of tools", f"tools[{number}].tools")
             require_own_tools(tool["tools"], _OURS - {"namespace"})
+
+
+def _check_item(item: dict[str, Any], where: str) -> None:
+    if item.get("type", "message") == "message":
+        if item.get("role") not in _ROLES:
+            raise bad(f"`{where}.role` must be one of: {', '.join(_ROLES)}", f"{where}.role")
+        content = item.get("content")
+        if not (a_string(content) or typed_objects(content)):
+            raise bad(
+                f"`{where}.content` must be a string or a list of parts with a `type`", f"{where}.content"
+            )
+    elif not a_string(item["type"]):
+        raise bad(f"`{where}.type` must be a string", f"{where}.type")
 
 
 def responses_texts(params: Mapping[str, Any]) -> list[str]:
