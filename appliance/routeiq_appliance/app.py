@@ -183,7 +183,7 @@ def build_gateway(
     known = LiveNames(lambda: pipeline.route)
     management = LazyManagement(
         partial(_management, engine, store, shared, executor, known, frozenset(strategies), ledger,
-                (settings, engine, shared, upstream, stored, live))
+                (settings, engine, shared, upstream, stored, live, health, workers))
     )  # fmt: skip
     server = Server(
         routes_of(plane, probes, ConsoleRoutes(settings.console_path)),
@@ -274,7 +274,7 @@ def _management(
     groups: AbstractSet[str],
     strategies: frozenset[str],
     ledger: Ledger,
-    live: tuple[Settings, sa.Engine, SharedState, Upstream, Stored, LiveModels],
+    live: tuple[Settings, sa.Engine, SharedState, Upstream, Stored, LiveModels, Health, int],
 ) -> ASGI:
     # FastAPI takes 0.2 s that the data plane need not wait for.
     from routeiq_appliance.api.management import build_management  # noqa: PLC0415

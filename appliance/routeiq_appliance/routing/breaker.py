@@ -168,6 +168,13 @@ class Health:
         breaker = self.breakers[name]
         return None if breaker.state is State.CLOSED or breaker.allows(now) else "breaker open"
 
+    def shown(self, name: str, now: float) -> str:
+        """Return what an operator is told: `resting`, else the breaker's state in small letters."""
+        if self._rests.get(name, 0.0) > now:
+            return "resting"
+        breaker = self.breakers.get(name)
+        return State.CLOSED.value.lower() if breaker is None else breaker.state.value.lower()
+
     def seconds_until_available(self, name: str, now: float) -> float:
         """Return how long a call has to wait, 0 when it need not."""
         return max(self._rests.get(name, 0.0) - now, self.breakers[name].opens_again_in(now), 0.0)

@@ -48,6 +48,7 @@ class ConfigSync(BaseModel):
     configured: Annotated[int, Field(description="Deployments of `config.yaml`, read at start")]
     stored: Annotated[int, Field(description="Stored deployments that are served")]
     refused: Annotated[int, Field(description="Stored deployments that are not served")]
+    workers: Annotated[int, Field(description="Processes of this gateway that answer calls")]
 
 
 def health_routes(
@@ -58,6 +59,7 @@ def health_routes(
     ask_database: Callable[[], None],
     database: str,
     redis: Callable[[], bool] | None,
+    workers: int = 1,
 ) -> APIRouter:
     """Return the routes.
 
@@ -116,6 +118,7 @@ def health_routes(
             "version": models.generation or None, "last_success": status.succeeded_at,
             "last_failure": status.failed_at, "error": status.error,
             "configured": len(models.config.model_list) - stored, "stored": stored, "refused": len(models.refused),
+            "workers": workers,
         })  # fmt: skip
 
     return router

@@ -1,5 +1,6 @@
 """The routes about models and health, bound to what they are about."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +11,7 @@ from routeiq_appliance.api.management.context import Context
 from routeiq_appliance.api.management.health import health_routes
 from routeiq_appliance.api.management.health_checks import HealthChecks
 from routeiq_appliance.api.management.models import model_routes
+from routeiq_appliance.routing.breaker import Health
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.shared.interface import SharedState
 from routeiq_appliance.stored.live import LiveModels
@@ -26,6 +28,8 @@ def live_routes(
     upstream: Upstream,
     stored: Stored,
     live: LiveModels,
+    health: Health,
+    workers: int,
 ) -> tuple[Callable[[Context], APIRouter], ...]:
     """Return what makes the routes."""
 
@@ -34,11 +38,18 @@ def live_routes(
             connection.execute(sa.text("SELECT 1"))
 
     return (
-        partial(model_routes, live=live, store=stored.store, judge=stored.judge),
+        partial(
+            model_routes,
+            live=live,
+            store=stored.store,
+            judge=stored.judge,
+            breaker=lambda name: health.shown(name, time.monotonic()),
+        ),
         partial(
             health_routes,
             live=live,
             checks=HealthChecks(upstream),
+            workers=workers,
             ask_database=ask_database,
             database="sqlite" if settings.database_url is None else "postgres",
             redis=None if settings.redis_url is None else lambda: shared.degraded,

@@ -120,8 +120,12 @@ def listed(
     identity: str,
     stored: bool,
     refused: str | None = None,
+    breaker: str | None = None,
 ) -> dict[str, Any]:
-    """Return `ListedModel`; `deployment` None is one that is not served, and `refused` says why."""
+    """Return `ListedModel`; `deployment` None is one that is not served, and `refused` says why.
+
+    `breaker` is how the worker that answers sees it (`routing.breaker.Health.shown`).
+    """
     said = {key: value for key, value in info.items() if value is not None and key != "id"}
     prices = {key: _shown(params[key]) for key in PRICES if params.get(key) is not None}
     ours: dict[str, Any] = {"served": deployment is not None}
@@ -129,6 +133,8 @@ def listed(
         ours |= {"upstream": deployment.upstream, "priced": deployment.price is not None}
     if refused is not None:
         ours["reason"] = refused
+    if breaker is not None:
+        ours["breaker"] = breaker
     return {
         "model_name": name,
         "litellm_params": shown_params(params),

@@ -5,7 +5,7 @@ be is `stored.entries`'; here its address is looked up too, before it is accepte
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -39,9 +39,15 @@ _ID = Query(max_length=128, description="`model_info.id`; none: all")
 
 
 def model_routes(
-    context: Context, *, live: LiveModels, store: ModelStore, judge: Judge, ask: LookUp = look_up
+    context: Context,
+    *,
+    live: LiveModels,
+    store: ModelStore,
+    judge: Judge,
+    ask: LookUp = look_up,
+    breaker: Callable[[str], str | None] = lambda _deployment: None,
 ) -> APIRouter:
-    """Return the routes. `ask` looks hosts up."""
+    """Return the routes. `ask` looks hosts up; `breaker` tells the state of a deployment's."""
     router = APIRouter(tags=["models"], dependencies=[Depends(context.admins_only)])
     changes = _Changes(context, live, store, judge, ask)
 
@@ -49,7 +55,9 @@ def model_routes(
     @router.get("/v1/model/info", response_model=ModelList)
     async def info(litellm_model_id: Annotated[str | None, _ID] = None) -> Response:
         data = [
-            item for item in _listing(live.models) if litellm_model_id in {None, item["model_info"]["id"]}
+            item
+            for item in _listing(live.models, breaker)
+            if litellm_model_id in {None, item["model_info"]["id"]}
         ]
         if not data and litellm_model_id is not None:
             raise _unknown("litellm_model_id")
@@ -61,7 +69,7 @@ def model_routes(
         size: Annotated[int, Query(ge=1, le=1000)] = 50,
         model: Annotated[str | None, Query(max_length=128, description="Only this group")] = None,
     ) -> Response:
-        data = [item for item in _listing(live.models) if model in {None, item["model_name"]}]
+        data = [item for item in _listing(live.models, breaker) if model in {None, item["model_name"]}]
         return answer({
             "data": data[(page - 1) * size : page * size], "total_count": len(data), "current_page": page,
             "total_pages": -(-len(data) // size), "size": size,
@@ -236,7 +244,7 @@ def _require_credentials_anew(before: Mapping[str, Any], changes: Mapping[str, A
             )
 
 
-def _listing(models: Models) -> Iterator[dict[str, Any]]:
+def _listing(models: Models, breaker: Callable[[str], str | None]) -> Iterator[dict[str, Any]]:
     entries: dict[str, list[ModelEntry]] = {}
     for entry in models.config.model_list:
         entries.setdefault(entry.model_name, []).append(entry)
@@ -245,7 +253,10 @@ def _listing(models: Models) -> Iterator[dict[str, Any]]:
             record = models.records.get(deployment.id) if deployment.id in models.entries else None
             given = record.params if record is not None else entry.litellm_params.model_dump()
             said = record.info if record is not None else entry.model_info.model_dump()
-            yield listed(group, given, said, deployment, identity=deployment.id, stored=record is not None)
+            yield listed(
+                group, given, said, deployment, identity=deployment.id, stored=record is not None,
+                breaker=breaker(deployment.id),
+            )  # fmt: skip
     for identity, reason in models.refused.items():
         record = models.records[identity]
         yield listed(
