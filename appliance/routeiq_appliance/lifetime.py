@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import sqlalchemy as sa
 
 from routeiq_appliance.cache.response import ResponseCache
+from routeiq_appliance.memory import give_back
 from routeiq_appliance.policy.keeper import PolicyKeeper
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import SharedState
@@ -21,6 +22,7 @@ __all__ = ["Lifetime"]
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_SECONDS = 5.0
+_GIVE_BACK_SECONDS = 60
 
 
 class Lifetime:
@@ -98,6 +100,10 @@ class Lifetime:
             self._stop_metrics()
 
     async def _tick(self) -> None:
+        seconds = 0
         while True:
             self._metrics.refresh()
             await asyncio.sleep(1.0)
+            seconds += 1
+            if seconds % _GIVE_BACK_SECONDS == 0:
+                await asyncio.to_thread(give_back)

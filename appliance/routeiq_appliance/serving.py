@@ -1,6 +1,5 @@
 """Starts what `routeiq serve` asks for: one worker in this process, or several under a supervisor (`workers`)."""
 
-import gc
 import logging
 import os
 import signal
@@ -26,10 +25,11 @@ from routeiq_appliance.egress.arming import arm_guard, prove_silence
 from routeiq_appliance.egress.guard import GuardedLoop
 from routeiq_appliance.errors import ApplianceError, ConfigError
 from routeiq_appliance.limits import DEFAULT_LIMITS
+from routeiq_appliance.memory import settle
 from routeiq_appliance.settings import Settings, load_settings
 from routeiq_appliance.telemetry.logs import CallLog, configure_logs
 
-__all__ = ["GracefulServer", "load", "run", "server_options", "settle_memory", "worker_name"]
+__all__ = ["GracefulServer", "load", "run", "server_options", "worker_name"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def run(config_path: Path, *, host: str, port: int, workers: int, started: float
     from routeiq_appliance.app import build_gateway  # noqa: PLC0415 - imported above, beside the canaries
 
     gateway = build_gateway(settings, config, guard, log, worker_id=worker_name())
-    settle_memory()
+    settle()
     listener = _listen(host, port)
     _say_listening(listener, started)
     server = GracefulServer(uvicorn.Config(gateway.app, **server_options(settings)))
@@ -96,17 +96,6 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "proxy_headers": False,
         "timeout_graceful_shutdown": settings.drain_timeout_seconds,
     }
-
-
-def settle_memory() -> None:
-    """Take what was imported and composed out of the collector's sight: it lives as long as the process.
-
-    Nearly all that a call makes is freed by its reference count; the collector may look more seldom than it does.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-    gc.enable()
 
 
 class GracefulServer(uvicorn.Server):

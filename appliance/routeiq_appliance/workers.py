@@ -27,7 +27,8 @@ from uvicorn.supervisors import Multiprocess
 
 from routeiq_appliance.egress.arming import arm_guard
 from routeiq_appliance.egress.guard import Guard, GuardedLoop
-from routeiq_appliance.serving import load, server_options, settle_memory, worker_name
+from routeiq_appliance.memory import settle
+from routeiq_appliance.serving import load, server_options, worker_name
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.opening import open_state
 from routeiq_appliance.telemetry.exposition import prepare_multiprocess, serve_workers, worker_died
@@ -137,7 +138,7 @@ class _WorkerConfig(uvicorn.Config):
             _LOG.warning("worker cannot serve: it ends, and another tries again", extra=said)
             time.sleep(random.SystemRandom().uniform(0.5, 1.0) * _PAUSE_SECONDS)
             self._end(os.EX_TEMPFAIL)
-        settle_memory()
+        settle()
         threading.Thread(target=_end_with_parent, name="supervisor", daemon=True).start()
         return lambda: GuardedLoop(guard)
 
