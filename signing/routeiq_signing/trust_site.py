@@ -40,7 +40,8 @@ class Accepted:
 class SiteTrust:
     """The site's trust for one verification; `allow_rollback` is the reason to take an older bundle, if there is one.
 
-    `cosignatures` are the site signatures found beside the tar, by keyid.
+    `cosignatures` are the site signatures found beside the tar, by keyid; `site_signatures` false is for who is
+    about to give one.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class SiteTrust:
         *,
         cosignatures: Mapping[str, bytes] | None = None,
         allow_rollback: str | None = None,
+        site_signatures: bool = True,
     ) -> None:
+        self._site_signatures = site_signatures
         self._state = state
         self._now = now
         self._cosignatures = cosignatures or {}
@@ -83,7 +86,8 @@ class SiteTrust:
     def begin(self, manifest: BundleManifest, identity: bytes) -> None:
         """See `Trust.begin`: site signatures, channel, age and sequence."""
         policy = self._state.policy
-        check_site_signatures(identity, policy.keys(), policy.site_signatures, self._cosignatures)
+        required = policy.site_signatures if self._site_signatures else 0
+        check_site_signatures(identity, policy.keys(), required, self._cosignatures)
         known = policy.channels or tuple(self._state.channels)
         if known and manifest.channel not in known:
             raise VerificationError(

@@ -10,6 +10,7 @@ so that the same bundle can be given a later expiry. Other TUF clients can read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -39,6 +40,7 @@ __all__ = [
 RELEASE_FILES = ("timestamp.json", "snapshot.json", "targets.json")
 RENEWALS = 1000  # how many times one bundle's expiry can be renewed
 _SPECIFICATION = "1.0.31"
+_HEX = re.compile(r"(?:[0-9a-f]{2}){8,72}\Z")  # DER of two integers of 256 bits has at most 72 bytes
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -210,6 +212,8 @@ def _read(raw: bytes, what: str, role: str) -> TufFile:
     if type(said["version"]) is not int or metadata.signed.expires.strftime(_TIME) != said["expires"]:
         raise DocumentError(f"{what}: its version or expiry is not in the form of one", subject=what)
     signatures = {keyid: item.signature for keyid, item in metadata.signatures.items()}
+    if not all(_HEX.match(signature) for signature in signatures.values()):
+        raise DocumentError(f"{what}: a signature is not in hexadecimal", subject=what)
     file = TufFile(said, signatures)
     if file.to_bytes() != raw:
         raise DocumentError(f"{what}: not in the one form that metadata has here", subject=what)

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from routeiq_appliance.cli.bundle_site import cosign, site_options, site_trust
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
 from routeiq_signing.errors import RouteIQError, SigningError
 from routeiq_signing.keys import PrivateKey, ensure_development_key, load_private_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
+from routeiq_signing.trust_state import StateFolder
 
 __all__ = ["bundle"]
 
@@ -29,6 +31,9 @@ _DEVELOPMENT = """
 @click.group(cls=RouteIQGroup)
 def bundle() -> None:
     """Create, inspect, verify and mirror bundles."""
+
+
+bundle.add_command(cosign)
 
 
 @bundle.command()
@@ -133,16 +138,37 @@ def _describe(manifest: BundleManifest, digest: str) -> str:
 @bundle.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
 @click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
+@site_options
+@click.option("--no-record", is_flag=True, help="With --root: leave the site's state as it is")
 @json_option
-def verify(tar: Path, key_file: Path | None, as_json: bool) -> None:
-    """Verify TAR in one pass; exit 1 names what was refused and at which step."""
+def verify(
+    tar: Path,
+    key_file: Path | None,
+    by_root: bool,
+    allow_rollback: str | None,
+    trust_state: Path | None,
+    no_record: bool,
+    as_json: bool,
+) -> None:
+    """Verify TAR in one pass; exit 1 names what was refused and at which step.
+
+    With --root an accepted bundle becomes the oldest that this site will take.
+    """
     try:
-        if key_file is None:
+        folder = StateFolder.find(os.environ, trust_state)
+        trust = site_trust(tar, folder, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
+        if trust is not None:
+            report = verify_bundle_file(tar, key=trust, progress=BarProgress()).report
+            if not no_record:
+                trust.record(folder)
+        elif key_file is not None:
+            report = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress()).report
+        else:
             raise SigningError(
                 f"{tar}: no key to verify with",
-                hint="give --key FILE, the public key that reached you by another way than the tar",
+                hint="give --root (`routeiq trust init`), or --key FILE, the public key that reached you by another"
+                " way than the tar",
             )
-        report = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress()).report
     except RouteIQError as error:
         if as_json:
             refusal = {"accepted": False, "error": str(error), "subject": error.subject}

@@ -22,6 +22,7 @@ _GROUPS = {
     "policy": "Check, test and sign policy rules",
     "router": "Train, evaluate and apply routing artifacts",
     "serve": "Run the gateway",
+    "trust": "Pin a site's root, follow it, make roots and metadata",
     "vendor": "Lock and fetch what goes into a bundle",
 }
 

@@ -1,0 +1,86 @@
+"""How the verbs of `routeiq bundle` judge by a site's root, and the site's own signature."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.support import BarProgress, emit, json_option
+from routeiq_signing.bundle_file import verify_bundle_file
+from routeiq_signing.keys import load_private_key, load_public_key
+from routeiq_signing.trust_cosign import write_site_signature
+from routeiq_signing.trust_site import SiteTrust
+from routeiq_signing.trust_state import StateFolder
+
+__all__ = ["cosign", "site_options", "site_trust", "state_option"]
+
+_PATH = click.Path(path_type=Path)
+
+
+def state_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Add `--trust-state` (or ROUTEIQ_TRUST_STATE) to a verb."""
+    return click.option(
+        "--trust-state",
+        type=_PATH,
+        envvar="ROUTEIQ_TRUST_STATE",
+        help="Folder of the site's trust  [env: ROUTEIQ_TRUST_STATE; default: /var/lib/routeiq/trust]",
+    )(command)
+
+
+def site_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Add what a verb needs to judge by the site's root: `--root`, `--allow-rollback`, `--trust-state`."""
+    options = (
+        click.option("--root", "by_root", is_flag=True, help="Judge by the site's pinned root and its state"),
+        click.option("--allow-rollback", metavar="REASON", help="With --root: take an older bundle; logged"),
+        state_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def site_trust(
+    tar: Path, folder: StateFolder, *, by_root: bool, key_file: Path | None, allow_rollback: str | None
+) -> SiteTrust | None:
+    """Return the site's trust to judge `tar` by, or None without `--root`; raises for options that contradict."""
+    if allow_rollback is not None and not allow_rollback.strip():
+        raise click.UsageError("--allow-rollback wants a reason")
+    if not by_root:
+        if allow_rollback is not None:
+            raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
+        return None
+    if key_file is not None:
+        raise click.UsageError("--root and --key exclude each other")
+    return SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback)
+
+
+@click.command()
+@click.argument("tar", metavar="TAR", type=_PATH)
+@click.option("--key", "key_file", type=_PATH, required=True, help="Encrypted private key of the site")
+@click.option("--verify-key", type=_PATH, help="Producer's pinned public key, where the site has no root")
+@state_option
+@passphrase_options
+@json_option
+def cosign(
+    tar: Path,
+    key_file: Path,
+    verify_key: Path | None,
+    trust_state: Path | None,
+    passphrase_file: Path | None,
+    passphrase_fd: int | None,
+    as_json: bool,
+) -> None:
+    """Verify TAR and sign it for the site; the signature lies beside it, TAR.<keyid>.cosign.json."""
+    if verify_key is not None:
+        verified = verify_bundle_file(tar, key=load_public_key(verify_key), progress=BarProgress())
+    else:
+        state = StateFolder.find(os.environ, trust_state).load()
+        trust = SiteTrust(state, datetime.now(UTC), site_signatures=False)
+        verified = verify_bundle_file(tar, key=trust, progress=BarProgress())
+    key = load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
+    path = write_site_signature(tar, verified.identity, key)
+    said = {"signature": str(path), "keyid": key.public.keyid, "digest": verified.report.digest}
+    emit(said, as_json=as_json, text=f"{path}\nco-signed  {verified.report.digest}")
