@@ -308,3 +308,17 @@ def test_garbage_from_another_worker_changes_nothing(value: str) -> None:  # H4
 @given(st.text(), st.sampled_from(list(State)))
 def test_a_change_reads_as_it_was_written(name: str, state: State) -> None:
     assert read_change(write_change(name, state)) == (name, state)
+
+
+def test_an_operator_is_told_the_state_and_a_rest_before_it() -> None:  # M5
+    health = _health(allowed_fails=0, cooldown_seconds=5.0)
+    assert health.shown("a", 1.0) == "closed"
+    health.failed("a", 1.0, may_rest=True)
+    assert [health.shown("a", at) for at in (1.0, 5.9, 6.1)] == ["resting", "resting", "closed"]
+    for _ in range(FAILURES):
+        health.failed("b", 2.0, may_rest=False)
+    assert health.shown("b", 2.0) == "open"
+    health.begin("b", 40.0)
+    assert health.shown("b", 40.0) == "half_open"
+    assert health.shown("made a moment ago", 1.0) == "closed"
+    assert "made a moment ago" not in health.breakers

@@ -367,6 +367,10 @@ async def test_a_failed_synchronisation_is_told_and_the_known_models_stay(site: 
     await site.made(body())
     before = (await site.get("/health/config-sync")).json()
     assert (before["status"], before["configured"], before["stored"]) == ("synced", 2, 1)
+    assert before["workers"] == 1
+    assert {item["model_info"]["routeiq"]["breaker"] for item in (await site.listed()).values()} == {
+        "closed"
+    }  # M5
     engine = sa.create_engine(f"sqlite:///{site.running.data_dir / 'routeiq.sqlite3'}")
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE models RENAME TO away"))

@@ -34,6 +34,7 @@ def _config(api_base: str) -> dict[str, Any]:
             entry("small", "tools", **small),
             entry("large", "large", input_cost_per_token=0.000003, output_cost_per_token=0.000015),
             entry("unpriced", "free"),
+            entry("dead", "dead", api_base="http://127.0.0.1:9/v1", **small),
         ],
         "routeiq": {"egress": "sealed", "canaries": []},
     }

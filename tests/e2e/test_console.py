@@ -1,12 +1,13 @@
 """The operator console in a real Chromium, before a real gateway, in a network that leads nowhere (A6, M1, M5)."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.console_site import HOSTILE, VIEWS, Site, answer_with, call, enter, go, open_site
-from tests.e2e.fleet import MASTER_KEY, eventually
+from tests.e2e.fleet import MASTER_KEY, Line, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -24,9 +25,10 @@ def test_an_operator_sees_models_decisions_keys_and_spend(site: Site) -> None:
     page.shows("Egress")
     assert "ready" in page.text()
     assert "sealed" in page.text()
+    page.until("/Workers\\s+1/.test(document.body.innerText)")
 
     go(page, "models")
-    page.shows("3 groups, 4 deployments")
+    page.shows("4 groups, 5 deployments")
     for text in ("small-1", "small-2", "openai/large", "unpriced", "config.yaml", "served"):
         page.shows(text)
 
@@ -244,6 +246,18 @@ def test_what_is_degraded_is_shown_and_what_it_means(site: Site) -> None:
     go(page, "overview")
     page.shows("not ready")
     page.shows("limits and budgets hold by each worker's share")
+
+
+def test_an_open_breaker_is_shown_where_an_operator_looks(site: Site) -> None:  # M5
+    page = site.signed_in(view="models")
+    page.shows("breaker closed")
+    with contextlib.closing(Line(site.fleet.port)) as line:
+        for _ in range(6):
+            assert line.ask("dead", key=site.keys["plain key"]).status in {502, 503}
+    page.until("document.body.innerText.includes('breaker open')")
+    go(page, "overview")
+    page.until("/Breakers open\\s+1/.test(document.body.innerText)")
+    page.shows("nobody")
 
 
 def test_a_check_of_health_asks_the_upstreams_when_told(site: Site) -> None:

@@ -12,6 +12,10 @@ export async function loadReadiness(key: string, signal: AbortSignal): Promise<R
   return (await get<Readiness>(key, "/health/readiness", signal, [503])).value;
 }
 
+export async function loadWorkers(key: string, signal: AbortSignal): Promise<string | null> {
+  return (await optional(get<{ workers?: string }>(key, "/health/config-sync", signal)))?.value.workers ?? null;
+}
+
 export async function loadModels(key: string, signal?: AbortSignal): Promise<Deployment[]> {
   return (await get<{ data: Deployment[] }>(key, "/model/info", signal)).value.data;
 }

@@ -4,7 +4,6 @@ export interface Readiness {
   status: string;
   egress?: { mode: string; refused: string };
   degraded?: string[];
-  workers?: string;
 }
 
 export interface Deployment {

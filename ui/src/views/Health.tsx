@@ -1,4 +1,4 @@
-import { loadModels, loadReadiness } from "../data";
+import { loadModels, loadReadiness, loadWorkers } from "../data";
 import { useLive } from "../live";
 import { grouped } from "../money";
 import { Fact, Loaded, Panel } from "../parts/Panel";
@@ -12,6 +12,7 @@ const MEANS: Record<string, string> = {
 export function Health() {
   const readiness = useLive(loadReadiness, 5_000);
   const models = useLive(loadModels, 15_000);
+  const workers = useLive(loadWorkers, 60_000);
   const deployments = models.value ?? [];
   const served = deployments.filter((item) => item.model_info.routeiq?.served !== false).length;
   const open = deployments.filter((item) => item.model_info.routeiq?.breaker === "open").length;
@@ -37,7 +38,7 @@ export function Health() {
                 <Fact name="Refused dials" tone={found.egress && found.egress.refused !== "0" ? "warn" : "plain"}>
                   {grouped(found.egress?.refused ?? "0")}
                 </Fact>
-                {found.workers !== undefined && <Fact name="Workers">{grouped(String(found.workers))}</Fact>}
+                {workers.value !== null && <Fact name="Workers">{grouped(workers.value)}</Fact>}
                 {models.value && (
                   <Fact name="Deployments served" tone={served < deployments.length ? "warn" : "plain"}>
                     {served} of {deployments.length}

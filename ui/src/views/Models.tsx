@@ -98,6 +98,7 @@ function byId(checks: Checks | null): Map<string, Found> {
 const BREAKER: Record<string, Found> = {
   closed: { tone: "good", word: "breaker closed", more: "" },
   open: { tone: "bad", word: "breaker open", more: "passed over until it is tried again" },
+  resting: { tone: "warn", word: "resting", more: "it failed too often in a minute" },
   half_open: { tone: "warn", word: "breaker half open", more: "one call at a time tries it" },
 };
 
