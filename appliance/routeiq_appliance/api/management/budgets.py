@@ -11,6 +11,7 @@ from routeiq_appliance.api.management.answers import answer, budget_info
 from routeiq_appliance.api.management.base_schemas import Limits
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes
 from routeiq_appliance.api.management.context import Context
+from routeiq_appliance.api.management.fields import Name
 from routeiq_appliance.api.management.group_schemas import BudgetsAsked, DeleteBudget, NewBudget, UpdateBudget
 from routeiq_appliance.api.management.shapes import BudgetInfo
 from routeiq_appliance.errors import CallError
@@ -77,7 +78,7 @@ def budget_routes(context: Context) -> APIRouter:
         return answer([budget_info(budget, now=now) for budget in found])
 
     @router.get("/budget/settings", response_model=list[Setting])
-    async def settings(budget_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
+    async def settings(budget_id: Annotated[Name, Query()]) -> Response:
         budget = await context.run(lambda: context.budgets.get(budget_id))
         if budget is None:
             raise _unknown("budget_id")

@@ -108,25 +108,25 @@ class _Listing(Checked):
 class OrganizationsQuery(_Listing):
     """What `GET /organization/list` takes."""
 
-    org_id: Annotated[str | None, Field(max_length=128)] = None
-    org_alias: Annotated[str | None, Field(max_length=256, description="A part of it, in any case")] = None
+    org_id: Name | None = None
+    org_alias: Annotated[Alias | None, Field(description="A part of it, in any case")] = None
 
 
 class TeamsQuery(_Listing):
     """What `GET /team/list` takes: all that is given must hold for a team."""
 
-    user_id: Annotated[str | None, Field(max_length=128, description="Of a member")] = None
-    organization_id: Annotated[str | None, Field(max_length=128)] = None
+    user_id: Annotated[Name | None, Field(description="Of a member")] = None
+    organization_id: Name | None = None
 
 
 class UsersQuery(Checked):
     """What `GET /user/list` takes: all that is given must hold for a user."""
 
     refused = frozenset({"organization_ids", "search", "sort_by", "sort_order", "sso_user_ids"})
-    role: Annotated[str | None, Field(max_length=32)] = None
-    user_ids: Annotated[str | None, Field(max_length=100_000, description="Ids, with commas between")] = None
-    user_email: Annotated[str | None, Field(max_length=320, description="A part of it, in any case")] = None
-    team: Annotated[str | None, Field(max_length=128, description="Id of a team that has the user")] = None
+    role: Name | None = None
+    user_ids: Annotated[str | None, Field(max_length=10_000, description="Ids, with commas between")] = None
+    user_email: Annotated[Alias | None, Field(description="A part of it, in any case")] = None
+    team: Annotated[Name | None, Field(description="Id of a team that has the user")] = None
     page: Annotated[int, Field(ge=1, le=10**9)] = 1
     page_size: Annotated[int, Field(ge=1, le=100)] = 25
 

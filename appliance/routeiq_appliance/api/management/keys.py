@@ -15,7 +15,7 @@ from routeiq_appliance.api.management.changes import (
     unique,
 )
 from routeiq_appliance.api.management.context import Context
-from routeiq_appliance.api.management.fields import parse_duration
+from routeiq_appliance.api.management.fields import KeyReference, parse_duration
 from routeiq_appliance.api.management.schemas import (
     BlockKey,
     DeleteKeys,
@@ -34,8 +34,8 @@ from routeiq_appliance.state.records import Holder, KeyRecord
 
 __all__ = ["key_routes"]
 
-_REFERENCE = Query(max_length=512, description="The key or its token id; none: the caller's own")
-_NAMED = Path(min_length=1, max_length=512, description="The key or its token id")
+_REFERENCE = Query(description="The key or its token id; none: the caller's own")
+_NAMED = Path(description="The key or its token id")
 
 
 def key_routes(context: Context) -> APIRouter:
@@ -48,7 +48,7 @@ def key_routes(context: Context) -> APIRouter:
         return await _generate(context, body)
 
     @router.get("/key/info", response_model=KeyAnswer)
-    async def info(key: Annotated[str | None, _REFERENCE] = None) -> Response:
+    async def info(key: Annotated[KeyReference | None, _REFERENCE] = None) -> Response:
         return await _info(context, key, context.caller())
 
     @router.get("/key/list", response_model=KeyPage, dependencies=admin)
@@ -62,7 +62,9 @@ def key_routes(context: Context) -> APIRouter:
         return await _regenerate(context, body.key, body)
 
     @router.post("/key/{key}/regenerate", response_model=GeneratedKey, dependencies=admin)
-    async def regenerate_named(key: Annotated[str, _NAMED], body: RegenerateKey | None = None) -> Response:
+    async def regenerate_named(
+        key: Annotated[KeyReference, _NAMED], body: RegenerateKey | None = None
+    ) -> Response:
         if body is not None and body.key is not None and body.key != key:
             raise CallError(400, "`key` is not the one of the path", code="invalid_value", param="key")
         return await _regenerate(context, key, body or RegenerateKey())

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from routeiq_appliance.api.management.answers import answer, organization_info, page, team_info
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes, unique
 from routeiq_appliance.api.management.context import Context
+from routeiq_appliance.api.management.fields import Name
 from routeiq_appliance.api.management.group_schemas import (
     DeleteOrganizations,
     NewOrganization,
@@ -37,7 +38,7 @@ def organization_routes(context: Context) -> APIRouter:
         return await _update(context, body)
 
     @router.get("/organization/info", response_model=OrganizationInfo)
-    async def info(organization_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
+    async def info(organization_id: Annotated[Name, Query()]) -> Response:
         found = await context.run(lambda: _named(context, [organization_id]))
         if not found:
             raise _unknown()

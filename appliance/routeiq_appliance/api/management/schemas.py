@@ -12,6 +12,7 @@ from routeiq_appliance.api.management.fields import (
     Duration,
     Email,
     Extension,
+    KeyReference,
     Models,
     Name,
 )
@@ -105,7 +106,7 @@ class UpdateKey(KeyFields):
     """The body of `POST /key/update`: what is absent stays, null takes a limit away."""
 
     refused = NOT_ENFORCED - {"key"}
-    key: Annotated[str, Field(min_length=1, max_length=512, description="The key or its token id")]
+    key: Annotated[KeyReference, Field(description="The key or its token id")]
     duration: Annotated[
         Extension | None, Field(description="Validity from now; `-1`: no end; null: as it was")
     ] = None
@@ -115,10 +116,9 @@ class RegenerateKey(KeyFields):
     """The body of `POST /key/regenerate`: what is absent stays."""
 
     refused = (NOT_ENFORCED - {"key"}) | {"grace_period", "new_key", "new_master_key"}
-    key: Annotated[
-        str | None,
-        Field(min_length=1, max_length=512, description="The key or its token id, unless in the path"),
-    ] = None
+    key: Annotated[KeyReference | None, Field(description="The key or its token id, unless in the path")] = (
+        None
+    )
     duration: Annotated[
         Extension | None, Field(description="Validity from now; `-1`: no end; null: as it was")
     ] = None
@@ -130,11 +130,11 @@ class KeysQuery(Checked):
     refused = _KEY_LISTING_NOT_ENFORCED
     page: Annotated[int, Field(ge=1, le=10**9)] = 1
     size: Annotated[int, Field(ge=1, le=100, description="Keys in an answer")] = 10
-    user_id: Annotated[str | None, Field(max_length=128)] = None
-    team_id: Annotated[str | None, Field(max_length=128)] = None
-    organization_id: Annotated[str | None, Field(max_length=128)] = None
-    key_alias: Annotated[str | None, Field(max_length=256)] = None
-    key_hash: Annotated[str | None, Field(max_length=512, description="The key or its token id")] = None
+    user_id: Name | None = None
+    team_id: Name | None = None
+    organization_id: Name | None = None
+    key_alias: Alias | None = None
+    key_hash: Annotated[KeyReference | None, Field(description="The key or its token id")] = None
     return_full_object: Annotated[bool, Field(description="Keys as `/key/info` shows them")] = False
     sort_order: Annotated[Literal["asc", "desc"], Field(description="`desc`: the newest first")] = "desc"
 
@@ -142,14 +142,16 @@ class KeysQuery(Checked):
 class BlockKey(Body):
     """The body of `POST /key/block` and `/key/unblock`."""
 
-    key: Annotated[str, Field(min_length=1, max_length=512, description="The key or its token id")]
+    key: Annotated[KeyReference, Field(description="The key or its token id")]
 
 
 class DeleteKeys(Body):
     """The body of `POST /key/delete`: all are deleted, or none when one does not exist."""
 
-    keys: Annotated[list[str] | None, Field(max_length=1000, description="Keys or their token ids")] = None
-    key_aliases: Annotated[list[str] | None, Field(max_length=1000)] = None
+    keys: Annotated[
+        list[KeyReference] | None, Field(max_length=1000, description="Keys or their token ids")
+    ] = None
+    key_aliases: Annotated[list[Alias] | None, Field(max_length=1000)] = None
 
 
 class Member(Somebody):

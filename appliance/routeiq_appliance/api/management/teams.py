@@ -11,6 +11,7 @@ from starlette.responses import Response
 from routeiq_appliance.api.management.answers import answer, key_info, page, team_info
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes, unique
 from routeiq_appliance.api.management.context import KEYS_SHOWN, Context
+from routeiq_appliance.api.management.fields import Name
 from routeiq_appliance.api.management.group_schemas import TeamsQuery
 from routeiq_appliance.api.management.members import add_members, memberships
 from routeiq_appliance.api.management.schemas import BlockTeam, DeleteTeams, NewTeam, UpdateTeam
@@ -56,7 +57,7 @@ def team_routes(context: Context) -> APIRouter:
         return await _search(context, query)
 
     @router.get("/team/info", response_model=TeamAnswer)
-    async def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
+    async def info(team_id: Annotated[Name, Query()]) -> Response:
         return await _info(context, team_id)
 
     return router

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from routeiq_appliance.api.management.answers import answer, key_info, team_info, user_info
 from routeiq_appliance.api.management.changes import allowance_of, limit_changes, unique
 from routeiq_appliance.api.management.context import KEYS_SHOWN, Context
+from routeiq_appliance.api.management.fields import Name
 from routeiq_appliance.api.management.group_schemas import UsersQuery
 from routeiq_appliance.api.management.schemas import DeleteUsers, NewUser, UpdateUser
 from routeiq_appliance.api.management.shapes import NewUserAnswer, UserAnswer, UserInfo, UserPage
@@ -33,7 +34,7 @@ def user_routes(context: Context) -> APIRouter:
         return await _update(context, body)
 
     @router.get("/user/info", response_model=UserAnswer)
-    async def info(user_id: Annotated[str, Query(min_length=1, max_length=128)]) -> Response:
+    async def info(user_id: Annotated[Name, Query()]) -> Response:
         return await _info(context, user_id)
 
     @router.get("/user/list", response_model=UserPage)
@@ -192,7 +193,8 @@ def _shown(context: Context, found: Sequence[UserRecord]) -> list[dict[str, Any]
 
 
 def _ids(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    # What no id can be is none, and no database need be asked about it.
+    return [name.strip() for name in text.split(",") if name.strip() and name.isprintable()]
 
 
 def _check_names(context: Context, body: NewUser | UpdateUser) -> None:
