@@ -9,13 +9,15 @@ from typing import Any
 
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE
 from routeiq_images.credentials import find_credentials
+from routeiq_images.current import check_current, make_record
 from routeiq_images.errors import ImagesError
 from routeiq_images.mirror_plan import Artifact, plan_mirror, referrers_index
 from routeiq_images.registry import Registry
-from routeiq_signing.bundle_file import verify_bundle_file
+from routeiq_signing.bundle_file import pinned, verify_bundle_file
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.manifest import blob_path
 from routeiq_signing.progress import Advance, Progress
+from routeiq_signing.trust_site import SiteTrust
 
 __all__ = ["MirrorReport", "mirror", "split_target"]
 
@@ -35,6 +37,7 @@ class MirrorReport:
     blobs_sent: int = 0
     blobs_present: int = 0
     bytes_sent: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -46,6 +49,7 @@ class MirrorReport:
         lines.append(
             f"{self.blobs_sent} blobs sent ({self.bytes_sent / 1e6:.1f} MB), {self.blobs_present} were there already"
         )
+        lines += [f"warning   {text}" for text in self.warnings]
         lines.append(
             f"mirrored  {self.bundle} to {self.target}: {len(self.artifacts)} artifacts, digests unchanged"
         )
@@ -67,17 +71,19 @@ def mirror(
     tar: Path,
     target: str,
     *,
-    key: PublicKey,
+    key: PublicKey | SiteTrust,
     environ: Mapping[str, str],
     progress: Progress,
     plain_http: bool = False,
     ca_file: Path | None = None,
     work_dir: Path | None = None,
+    allow_rollback: str | None = None,
 ) -> MirrorReport:
     """Verify `tar` with `key` and push everything in it below `target`; what is there already is not sent.
 
-    Raises `VerificationError` before anything is sent, `ImagesError` when the registry refuses or, at the end, holds
-    another digest than was sent.
+    A bundle older than the registry's current one needs the reason `allow_rollback`. With a site's trust, recording
+    what was accepted is left to the caller, who does it last. Raises `VerificationError` before anything is sent,
+    `ImagesError` when the registry refuses or, at the end, holds another digest than was sent.
     """
     host, prefix = split_target(target)
     with (
@@ -89,19 +95,24 @@ def mirror(
         registry.ping()
         copy = Path(folder)
         verified = verify_bundle_file(tar, key=key, progress=progress, copy_to=copy)
-        artifacts = plan_mirror(
-            verified.manifest,
-            verified.attachments,
-            prefix,
-            lambda digest: (copy / blob_path(digest)).read_bytes(),
+        report = MirrorReport(verified.report.digest, target, warnings=list(verified.report.warnings))
+        trust = pinned(key) if isinstance(key, PublicKey) else key
+        report.warnings += check_current(
+            registry, verified.manifest, prefix, trust, allow_rollback=allow_rollback
         )
-        report = MirrorReport(verified.report.digest, target)
+        keyid, said = verified.report.keyid, verified.attachments
+        record = make_record(copy, verified.manifest, said, keyid, prefix, allow_rollback)
+        artifacts = plan_mirror(
+            verified.manifest, said, prefix, lambda digest: (copy / blob_path(digest)).read_bytes(), record
+        )
         total = sum(sum(artifact.blobs.values()) for artifact in artifacts)
         with progress.task(f"push to {host}", total) as advance:
             pusher = _Pusher(registry, copy, report, advance)
             for artifact in artifacts:
                 pusher.push(artifact)
         _check(registry, artifacts)
+        # Last: the record becomes the registry's current bundle when all that it stands for is there.
+        registry.put_manifest(record.repository, verified.manifest.channel, record.raw, MANIFEST_MEDIA_TYPE)
     return report
 
 

@@ -1,7 +1,8 @@
 """What a mirror pushes and where: a pure function of a verified bundle.
 
 Images go to PREFIX/<image>, the chart to PREFIX/charts/<chart>, models to PREFIX/models/<name>; an SBOM or a
-signature goes into the repository of what it speaks of, as its referrer.
+signature goes into the repository of what it speaks of, as its referrer. What speaks of the whole bundle goes to its
+record (`current`).
 """
 
 import hashlib
@@ -39,11 +40,18 @@ class Artifact:
 
 
 def plan_mirror(
-    manifest: BundleManifest, attachments: Attachments, prefix: str, read: Callable[[str], bytes]
+    manifest: BundleManifest,
+    attachments: Attachments,
+    prefix: str,
+    read: Callable[[str], bytes],
+    record: Artifact,
 ) -> list[Artifact]:
-    """Return what to push, subjects before what refers to them; `read` gives the bytes of a manifest by digest."""
+    """Return what to push, subjects before what refers to them; `read` gives the bytes of a manifest by digest.
+
+    What is attached to the bundle itself refers to its `record`; the TUF metadata is in that already.
+    """
     repositories: dict[str, str] = {}
-    artifacts: list[Artifact] = []
+    artifacts: list[Artifact] = [record]
 
     def add(kind: str, repository: str, digest: str, tag: str | None) -> None:
         repositories[digest] = repository
@@ -58,7 +66,12 @@ def plan_mirror(
         add("model", f"{prefix}models/{model.name.lower()}", model.digest, manifest.version)
     add("chart", f"{prefix}charts/{manifest.chart.name}", manifest.chart.digest, manifest.chart.version)
     for item in attachments.attachments:
-        raw = _signature_manifest(item, len(read(item.subject)))
+        if item.subject == attachments.bundle:
+            if item.kind != "tuf-metadata":
+                raw = _signature_manifest(item, record.digest, len(record.raw))
+                artifacts.append(_artifact(item.kind, record.repository, raw, None))
+            continue
+        raw = _signature_manifest(item, item.subject, len(read(item.subject)))
         artifacts.append(_artifact(item.kind, repositories[item.subject], raw, None))
     return artifacts
 
@@ -104,7 +117,7 @@ def _parts(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from document["layers"]
 
 
-def _signature_manifest(item: Attachment, subject_size: int) -> bytes:
+def _signature_manifest(item: Attachment, subject: str, subject_size: int) -> bytes:
     """Return a manifest that makes the attachment a referrer of its subject."""
     return rfc8785.dumps(
         {
@@ -117,6 +130,6 @@ def _signature_manifest(item: Attachment, subject_size: int) -> bytes:
                 "size": 2,
             },
             "layers": [{"mediaType": item.media_type, "digest": item.digest, "size": item.size}],
-            "subject": {"mediaType": MANIFEST_MEDIA_TYPE, "digest": item.subject, "size": subject_size},
+            "subject": {"mediaType": MANIFEST_MEDIA_TYPE, "digest": subject, "size": subject_size},
         }
     )

@@ -148,6 +148,14 @@ class SiteTrust:
         self.accepted = Accepted(manifest, identity, documents)
         return self._told(manifest, release, clock)
 
+    def vouches(self, identity: bytes, files: Mapping[str, bytes]) -> bool:
+        """Tell whether the root's present release keys say of the raw bundle.json `identity` that it is a bundle.
+
+        Whether it is expired or old does not count: it is asked of the registry's current bundle.
+        """
+        release = recall(self._state.root.encode(), files)
+        return release is not None and release.sha256 == hashlib.sha256(identity).hexdigest()
+
     def record(self, folder: StateFolder) -> None:
         """Remember what was accepted, judged once more against the state as it is now; the last thing to do."""
         accepted = self.accepted

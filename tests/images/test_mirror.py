@@ -170,7 +170,7 @@ def test_everything_arrives_under_its_digest(
         for part in [document["config"], *document["layers"]] if "layers" in document else []:
             assert digest(registry_server.blobs[repository, part["digest"]]) == part["digest"]
     kinds = sorted(report.artifacts.values())
-    assert kinds == ["chart", "image", "image", "model", "model-signature", "sbom", "sbom"]
+    assert kinds == ["bundle", "chart", "image", "image", "model", "model-signature", "sbom", "sbom"]
 
 
 def test_sboms_and_signatures_are_found_from_their_subject(

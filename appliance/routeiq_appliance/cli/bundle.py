@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from routeiq_appliance.cli.bundle_site import cosign, site_options, site_trust
+from routeiq_appliance.cli.bundle_site import cosign, required_key, site_options, site_trust
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
-from routeiq_signing.errors import RouteIQError, SigningError
+from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keys import PrivateKey, ensure_development_key, load_private_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.trust_state import StateFolder
@@ -154,6 +154,8 @@ def verify(
 
     With --root an accepted bundle becomes the oldest that this site will take.
     """
+    if allow_rollback is not None and not by_root:
+        raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
     try:
         folder = StateFolder.find(os.environ, trust_state)
         trust = site_trust(tar, folder, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
@@ -161,14 +163,9 @@ def verify(
             report = verify_bundle_file(tar, key=trust, progress=BarProgress()).report
             if not no_record:
                 trust.record(folder)
-        elif key_file is not None:
-            report = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress()).report
         else:
-            raise SigningError(
-                f"{tar}: no key to verify with",
-                hint="give --root (`routeiq trust init`), or --key FILE, the public key that reached you by another"
-                " way than the tar",
-            )
+            key = load_public_key(required_key(tar, key_file))
+            report = verify_bundle_file(tar, key=key, progress=BarProgress()).report
     except RouteIQError as error:
         if as_json:
             refusal = {"accepted": False, "error": str(error), "subject": error.subject}
@@ -180,7 +177,8 @@ def verify(
 @bundle.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
 @click.option("--to", "target", required=True, metavar="HOST:PORT/PREFIX", help="Registry and where in it")
-@click.option("--key", "key_file", type=_PATH, required=True, help="Pinned public key, from a second channel")
+@click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
+@site_options
 @click.option("--plain-http", is_flag=True, help="Speak to the registry without TLS")
 @click.option("--ca-file", type=_PATH, help="CA certificates (PEM) that sign the registry's")
 @click.option(
@@ -190,7 +188,10 @@ def verify(
 def mirror(
     tar: Path,
     target: str,
-    key_file: Path,
+    key_file: Path | None,
+    by_root: bool,
+    allow_rollback: str | None,
+    trust_state: Path | None,
     plain_http: bool,
     ca_file: Path | None,
     work_dir: Path | None,
@@ -203,14 +204,19 @@ def mirror(
     """
     from routeiq_images.mirror import mirror as mirror_bundle  # noqa: PLC0415  only this verb speaks HTTP
 
+    folder = StateFolder.find(os.environ, trust_state)
+    trust = site_trust(tar, folder, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
     report = mirror_bundle(
         tar,
         target,
-        key=load_public_key(key_file),
+        key=trust or load_public_key(required_key(tar, key_file)),
+        allow_rollback=allow_rollback,
         environ=os.environ,
         progress=BarProgress(),
         plain_http=plain_http,
         ca_file=ca_file,
         work_dir=work_dir,
     )
+    if trust is not None:
+        trust.record(folder)
     emit(report.to_json(), as_json=as_json, text=report.to_text())

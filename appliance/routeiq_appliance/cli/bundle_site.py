@@ -10,12 +10,13 @@ import click
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.bundle_file import verify_bundle_file
+from routeiq_signing.errors import SigningError
 from routeiq_signing.keys import load_private_key, load_public_key
 from routeiq_signing.trust_cosign import write_site_signature
 from routeiq_signing.trust_site import SiteTrust
 from routeiq_signing.trust_state import StateFolder
 
-__all__ = ["cosign", "site_options", "site_trust", "state_option"]
+__all__ = ["cosign", "required_key", "site_options", "site_trust", "state_option"]
 
 _PATH = click.Path(path_type=Path)
 
@@ -34,7 +35,7 @@ def site_options(command: Callable[..., object]) -> Callable[..., object]:
     """Add what a verb needs to judge by the site's root: `--root`, `--allow-rollback`, `--trust-state`."""
     options = (
         click.option("--root", "by_root", is_flag=True, help="Judge by the site's pinned root and its state"),
-        click.option("--allow-rollback", metavar="REASON", help="With --root: take an older bundle; logged"),
+        click.option("--allow-rollback", metavar="REASON", help="Take an older bundle; logged"),
         state_option,
     )
     for option in reversed(options):
@@ -49,12 +50,21 @@ def site_trust(
     if allow_rollback is not None and not allow_rollback.strip():
         raise click.UsageError("--allow-rollback wants a reason")
     if not by_root:
-        if allow_rollback is not None:
-            raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
         return None
     if key_file is not None:
         raise click.UsageError("--root and --key exclude each other")
     return SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback)
+
+
+def required_key(tar: Path, key_file: Path | None) -> Path:
+    """Return the pinned key's file; there is no default to fall back on."""
+    if key_file is None:
+        raise SigningError(
+            f"{tar}: no key to verify with",
+            hint="give --root (after `routeiq trust init`), or --key FILE, the public key that reached you by another"
+            " way than the tar",
+        )
+    return key_file
 
 
 @click.command()
