@@ -119,8 +119,8 @@ class ModelInfo(Prices):
     kinds: Annotated[
         list[Kind] | None,
         Field(
-            description="Kinds of calls that the server itself answers in their dialect, say `[chat, messages]`; others "
-            "are translated where that can be done; unset: each is tried once in a while"
+            description="Kinds of calls that the server itself answers in their dialect, say `[chat, messages]`; "
+            "others are translated where that can be done; unset: each is tried once in a while"
         ),
     ] = None
     upstream: Annotated[

@@ -82,7 +82,7 @@ class GatewayConfig(Strict):
     def with_variables(self, found: Mapping[str, str]) -> "GatewayConfig":
         """Return the same configuration, which knows what its variables stand for."""
         copy = self.model_copy()
-        copy._variables = dict(found)
+        copy._variables = dict(found)  # noqa: SLF001 - its own class
         return copy
 
     @property

@@ -149,14 +149,14 @@ class RouteIQSection(Strict):
     ] = 15.0
     extra_params: list[str] = Field(
         default=["*"],
-        description="Request fields beyond the dialect's that are relayed to upstreams in the body, as they come; `*`: all "
-        "but what could be an address, a credential or a file",
+        description="Request fields beyond the dialect's that are relayed to upstreams in the body, as they come; `*`: "
+        "all but what could be an address, a credential or a file",
     )
     translate: Annotated[
         Literal["on-demand", "at-start", "never"],
         Field(
-            description="LiteLLM translates Anthropic's messages and OpenAI's responses for upstreams that only chat; it is "
-            "imported (3 s, 200 MB) by the first such call, at start, or never: then they are 501"
+            description="LiteLLM translates Anthropic's messages and OpenAI's responses for upstreams that only chat; it "
+            "is imported (3 s, 200 MB) by the first such call, at start, or never: then they are 501"
         ),
     ] = "on-demand"
 
