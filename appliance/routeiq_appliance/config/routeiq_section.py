@@ -155,8 +155,8 @@ class RouteIQSection(Strict):
     translate: Annotated[
         Literal["on-demand", "at-start", "never"],
         Field(
-            description="LiteLLM translates Anthropic's messages and OpenAI's responses for upstreams that only chat; it "
-            "is imported (3 s, 200 MB) by the first such call, at start, or never: then they are 501"
+            description="LiteLLM translates Anthropic's messages and OpenAI's responses for upstreams that only chat; "
+            "it is imported (3 s, 200 MB) by the first such call, at start, or never: then they are 501"
         ),
     ] = "on-demand"
 

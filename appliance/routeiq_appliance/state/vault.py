@@ -1,7 +1,8 @@
 """Encrypts what the database must not be able to read: AES-256-GCM under a key derived from `ROUTEIQ_STORE_KEY`.
 
 A sealed value is one byte of version, a nonce of 12 random bytes, the ciphertext and its tag. It opens only for the
-row it was sealed for (`owner`, authenticated, not stored): whoever may write to the database cannot move one to another row.
+row it was sealed for (`owner`, authenticated, not stored): whoever may write to the database cannot move one to another
+row.
 """
 
 import os
