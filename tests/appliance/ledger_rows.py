@@ -15,10 +15,11 @@ def make_row(number: int, **changes: Any) -> bytes:
     """Return a whole row; its id is `number`, its cost too unless given."""
     row = {
         "id": f"{number:032x}", "started_at": STARTED, "key_id": "k1", "team_id": "t1", "user_id": None,
-        "organization_id": "o1", "kind": "chat", "asked": "auto", "group": "small", "deployment": "small-1", "provider": "openai", "status": 200,
-        "outcome": "answered", "stream": True, "prompt_tokens": 3, "completion_tokens": 2, "estimated": False,
-        "cost": number, "attempts": 2, "duration_ms": 12, "first_token_ms": 4, "trace_id": "f" * 32,
-        "decision": {"strategy": "round-robin", "reason": "ü"}, "charges": [["team:t1", 1_700_000_000], ["key:k1", 0]],
+        "organization_id": "o1", "kind": "chat", "asked": "auto", "group": "small", "deployment": "small-1",
+        "provider": "openai", "status": 200, "outcome": "answered", "stream": True, "prompt_tokens": 3,
+        "completion_tokens": 2, "estimated": False, "cost": number, "attempts": 2, "duration_ms": 12,
+        "first_token_ms": 4, "trace_id": "f" * 32, "decision": {"strategy": "round-robin", "reason": "ü"},
+        "charges": [["team:t1", 1_700_000_000], ["key:k1", 0]],
     }  # fmt: skip
     return json.dumps(row | changes, ensure_ascii=False).encode()
 
