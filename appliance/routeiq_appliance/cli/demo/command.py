@@ -212,9 +212,8 @@ def _stay(running: _Running, say: _Story) -> None:
         "-H", f"Authorization: Bearer {endpoint.key}", "-H", "Content-Type: application/json", "-d", body,
     ]  # fmt: skip
     click.echo(f"url        {endpoint.url}/v1\nkey        {endpoint.key}")
-    click.echo(
-        f"browser    {endpoint.url}/ui/ (any user name, the key as password; then the key again)\n\n{shlex.join(command)}\n"
-    )
+    click.echo(f"browser    {endpoint.url}/ui/ (any user name, the key as password; then the key again)")
+    click.echo(f"\n{shlex.join(command)}\n")
     before = running.watch[0].read() if running.watch else None
     say("up until Ctrl-C")
     try:
