@@ -26,6 +26,8 @@ _ALIAS_FIELDS: Mapping[Group, str] = {"team": "team_alias", "key": "key_alias"}
 ALIASES: Mapping[str, Group] = {"api_key": "key", "internal_user": "user"}
 """LiteLLM's words for a grouping."""
 GROUPING = ", ".join(GROUPS)
+_WORDS = "|".join((*GROUPS, *ALIASES, "customer"))
+GROUPING_PATTERN = f"^ *(?:(?:{_WORDS}) *(?:, *(?:{_WORDS}) *)*)?$"
 _UNKNOWN = {"customer": "customers of callers are not kept by this release: group by user"}
 
 

@@ -161,6 +161,9 @@ async def test_the_last_thirty_days_by_key_model_and_team(managed: Any) -> None:
     everything = (await managed.get("/global/spend/keys", start_date="2026-01-01")).json()
     assert everything[0]["api_key"] == "old"
     assert (await managed.get("/global/spend", end_date="0001-01-01")).json()["spend"] == 0
+    assert (await managed.get("/global/spend", end_date="9999-12-31", start_date="2026-01-01")).json()[
+        "spend"
+    ] > 1000
 
 
 @_BOTH

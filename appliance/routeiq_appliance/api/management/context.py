@@ -121,6 +121,11 @@ class Context:
             raise CallError(409, str(error), code="conflict", param=error.subject) from None
         except MissingError as error:
             raise CallError(400, str(error), code="invalid_value", param=error.subject) from None
+        except sa.exc.DataError:
+            # PostgreSQL keeps no NUL in text; to answer 503 would call that an outage.
+            raise CallError(
+                400, "a value holds what the database cannot keep", code="invalid_value"
+            ) from None
         except (StateError, sa.exc.SQLAlchemyError) as error:
             raise CallError(
                 503,

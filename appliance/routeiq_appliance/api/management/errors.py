@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from routeiq_appliance.api.http import error_body
 from routeiq_appliance.api.management.base_schemas import Checked
@@ -17,12 +18,16 @@ from routeiq_appliance.errors import CallError
 
 __all__ = ["install_errors"]
 
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
 
 def install_errors(app: FastAPI, request_id: Callable[[], str]) -> None:
     """Render the application's errors."""
 
-    def render(error: CallError) -> Response:
+    def render(error: CallError, allow: str | None = None) -> Response:
         headers = {"cache-control": "no-store"}
+        if allow:
+            headers["allow"] = allow
         if error.retry_after:
             headers["retry-after"] = str(error.retry_after)
         # A name that the caller made up may hold what UTF-8 cannot say.
@@ -35,10 +40,13 @@ def install_errors(app: FastAPI, request_id: Callable[[], str]) -> None:
         )
 
     async def on_invalid(request: Request, error: Exception) -> Response:
-        item = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+        items = error.errors() if isinstance(error, RequestValidationError) else []
+        # Of a field that may be one of several things, the one that was meant: it has the right type, and a fault.
+        meant = (item for item in items if not str(item.get("type")).endswith("_type"))
+        item = next(meant, items[0]) if items and "[" in str(items[0].get("loc")) else next(iter(items), {})
         return render(_explain(item, list(_models(request))))
 
-    async def on_http(_request: Request, error: Exception) -> Response:
+    async def on_http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         what = {
             400: "the request body is not JSON",
@@ -46,11 +54,24 @@ def install_errors(app: FastAPI, request_id: Callable[[], str]) -> None:
             405: "the path does not take this method",
         }.get(status, "the request failed")
         code = {400: "invalid_json", 404: "not_found"}.get(status)
-        return render(CallError(status, what, code=code))
+        allow = _allowed(request) if status == 405 else None
+        return render(CallError(status, what, code=code), allow)
 
     app.add_exception_handler(CallError, on_call_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that a path takes, over all of its routes."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    )
 
 
 def _models(request: Request) -> Iterator[type[BaseModel]]:
@@ -63,7 +84,8 @@ def _models(request: Request) -> Iterator[type[BaseModel]]:
 
 
 def _explain(item: Any, models: list[type[BaseModel]]) -> CallError:
-    path = [str(step) for step in item.get("loc", ())[1:]]
+    # pydantic names the branches of a union too: `list[Member]`.
+    path = [str(step) for step in item.get("loc", ())[1:] if "[" not in str(step)]
     name = ".".join(path)[:128]
     if item.get("type") == "extra_forbidden":
         if any(issubclass(model, Checked) and name in model.refused for model in models):

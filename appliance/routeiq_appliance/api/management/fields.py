@@ -23,6 +23,7 @@ __all__ = [
     "Duration",
     "Email",
     "Extension",
+    "Instant",
     "KeyReference",
     "Metadata",
     "Models",
@@ -64,6 +65,11 @@ def _printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("printable", "must hold printable characters only")
     return text
+
+
+def _whole(value: Any) -> Any:
+    # JSON has one kind of number: 60.0 is a whole one, and some clients write it so.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _decimal(value: Any) -> Any:
@@ -130,20 +136,42 @@ def _own_metadata(own: Any) -> None:
             raise PydanticCustomError("metadata", "`metadata.routeiq.strategy` must be a strategy's name")
 
 
+_PRINTABLE = {"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+"""For the API's document: the most of `str.isprintable` that every dialect of patterns can say."""
+_PERIOD = (
+    r"(?:[1-9][0-9]{0,8}s|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d|[1-9][0-9]{0,2}(?:w|mo)"
+    r"|hourly|daily|weekly|monthly)"
+)
 _NUMBER = WithJsonSchema({"type": "number", "minimum": 0, "maximum": _MOST_DOLLARS})
 
-Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
-KeyReference = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=128, json_schema_extra=_PRINTABLE), AfterValidator(_printable)
+]
+KeyReference = Annotated[
+    str, Field(min_length=1, max_length=512, json_schema_extra=_PRINTABLE), AfterValidator(_printable)
+]
 """A key, or its token id."""
-Alias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
+Alias = Annotated[
+    str, Field(min_length=1, max_length=256, json_schema_extra=_PRINTABLE), AfterValidator(_printable)
+]
 Email = Annotated[
     str, Field(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_printable)
 ]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Parallel = Annotated[int, Field(ge=0, le=1_000_000)]
-Duration = Annotated[str, AfterValidator(_duration)]
+Instant = Annotated[
+    str,
+    Field(
+        max_length=40,
+        json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]},
+    ),
+]
+"""A day (UTC) or a time, as `queries.instant` reads it."""
+Count = Annotated[int, Field(ge=0, le=10**12), BeforeValidator(_whole)]
+Parallel = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_whole)]
+Duration = Annotated[str, Field(json_schema_extra={"pattern": f"^{_PERIOD}$"}), AfterValidator(_duration)]
 Dollars = Annotated[Decimal, Field(ge=0, le=_MOST_DOLLARS), BeforeValidator(_decimal), _NUMBER]
-Extension = Annotated[str, AfterValidator(_extension)]
+Extension = Annotated[
+    str, Field(json_schema_extra={"pattern": f"^(?:{_PERIOD}|-1)$"}), AfterValidator(_extension)
+]
 Models = Annotated[list[str], Field(max_length=1000)]
 Counts = Annotated[dict[str, Count], Field(max_length=1000)]
 Budgets = Annotated[dict[str, Dollars], Field(max_length=1000), BeforeValidator(_budgets)]

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from routeiq_appliance.api.management.answers import answer
 from routeiq_appliance.api.management.context import Context
+from routeiq_appliance.api.management.fields import Instant
 from routeiq_appliance.api.management.queries import instant
 from routeiq_appliance.api.management.report_schemas import GlobalSpend, TeamsSpend, TopKey, TopModel
 from routeiq_appliance.money import dollars
@@ -31,11 +32,9 @@ class SpanQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start_date: Annotated[
-        str | None, Field(max_length=40, description="2026-11-21 (UTC), or with a time")
-    ] = None
+    start_date: Annotated[Instant | None, Field(description="2026-11-21 (UTC), or with a time")] = None
     end_date: Annotated[
-        str | None, Field(max_length=40, description="A day is in it as a whole; a time is not in it")
+        Instant | None, Field(description="A day is in it as a whole; a time is not in it")
     ] = None
 
 

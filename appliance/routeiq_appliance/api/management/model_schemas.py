@@ -32,6 +32,8 @@ _SHOWN = frozenset({
     "organization", "rpm", "stream_timeout", "tags", "timeout", "tpm", "weight",
 })  # fmt: skip
 """What of `litellm_params` is shown, beside numbers and the names of variables."""
+Group = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+"""A group's name, as the configuration has it."""
 _VARIABLE = "os.environ/"
 _MODEL = ConfigDict(protected_namespaces=())
 
@@ -40,8 +42,14 @@ class NewModel(Body):
     """The body of `POST /model/new`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
-    model_name: Annotated[Name, Field(description="Group that callers ask for")]
-    litellm_params: Annotated[Metadata, Field(description="As in `config.yaml`; credentials are encrypted")]
+    model_name: Annotated[Group, Field(description="Group that callers ask for")]
+    litellm_params: Annotated[
+        Metadata,
+        Field(
+            description="As in `config.yaml`; credentials are encrypted",
+            json_schema_extra={"required": ["model"], "properties": {"model": {"type": "string"}}},
+        ),
+    ]
     model_info: Annotated[
         Metadata | None, Field(description="As in `config.yaml`; `id` is made when it is missing")
     ] = None
@@ -51,7 +59,7 @@ class UpdateModel(Body):
     """The body of `POST /model/update`: what is absent or null stays."""
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
-    model_name: Name | None = None
+    model_name: Group | None = None
     litellm_params: Metadata | None = None
     model_info: Annotated[Metadata | None, Field(description="`id` names the model")] = None
     id: Annotated[Name | None, Field(description="The same, as LiteLLM's own client says it")] = None

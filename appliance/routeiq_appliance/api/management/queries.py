@@ -20,7 +20,6 @@ def instant(text: str | None, name: str, *, whole: bool = False) -> datetime | N
         found = datetime.fromisoformat(text.replace(" +", "+"))
         day = len(text) == len("2026-11-21") and date.fromisoformat(text) is not None
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        return found + timedelta(days=1) if day and whole else found
     except (ValueError, OverflowError):
         raise CallError(
             400,
@@ -28,6 +27,9 @@ def instant(text: str | None, name: str, *, whole: bool = False) -> datetime | N
             code="invalid_value",
             param=name,
         ) from None
+    if not (day and whole):
+        return found
+    return found + timedelta(days=1) if found.date() < date.max else datetime.max.replace(tzinfo=UTC)
 
 
 def key_id_of(context: Context, reference: str | None) -> str | None:

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from routeiq_appliance.api.management.fields import KeyReference, Name
+from routeiq_appliance.api.management.fields import Instant, KeyReference, Name
 from routeiq_appliance.api.management.shapes import Money
-from routeiq_appliance.reporting.columns import GROUPING
+from routeiq_appliance.reporting.columns import GROUPING, GROUPING_PATTERN
 
 __all__ = [
     "GlobalSpend",
@@ -30,18 +30,16 @@ class ReportQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start_date: Annotated[
-        str | None, Field(max_length=40, description="2026-11-21 (UTC), or with a time")
-    ] = None
+    start_date: Annotated[Instant | None, Field(description="2026-11-21 (UTC), or with a time")] = None
     end_date: Annotated[
-        str | None, Field(max_length=40, description="A day is in it as a whole; a time is not in it")
+        Instant | None, Field(description="A day is in it as a whole; a time is not in it")
     ] = None
     group_by: Annotated[
         str,
         Field(
             max_length=128,
+            json_schema_extra={"pattern": GROUPING_PATTERN, "examples": ["team", "key,model", "day,team"]},
             description=f"Any of {GROUPING}, separated by commas; LiteLLM's `api_key` is `key`",
-            json_schema_extra={"examples": ["team", "key,model", "day,team"]},
         ),
     ] = "team"
     api_key: Annotated[KeyReference | None, Field(description="A key or its token id")] = None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from routeiq_appliance.api.management.answers import to_json
 from routeiq_appliance.api.management.context import Context
-from routeiq_appliance.api.management.fields import KeyReference, Name
+from routeiq_appliance.api.management.fields import Instant, KeyReference, Name
 from routeiq_appliance.api.management.queries import instant, key_id_of
 from routeiq_appliance.api.management.report_schemas import SpendDay
 from routeiq_appliance.api.management.report_writer import ReportWriter
@@ -38,9 +38,9 @@ class SpendQuery(BaseModel):
     user_id: Name | None = None
     team_id: Name | None = None
     request_id: Name | None = None
-    start_date: Annotated[str | None, Field(max_length=40, description="2026-11-21, or with a time")] = None
+    start_date: Annotated[Instant | None, Field(description="2026-11-21 (UTC), or with a time")] = None
     end_date: Annotated[
-        str | None, Field(max_length=40, description="A day is in it as a whole; a time is not in it")
+        Instant | None, Field(description="A day is in it as a whole; a time is not in it")
     ] = None
     limit: Annotated[int, Field(ge=1, le=_MOST_ROWS, description="Rows in an answer")] = _MOST_ROWS
     offset: Annotated[

@@ -16,6 +16,7 @@ _REFUSALS = {
     "404": "There is no such thing",
     "409": "It is in another state than that",
     "413": "The body is too large",
+    "431": "The request's headers, with its query, are too large",
     "503": "The database, or what the path needs, does not answer",
 }
 _ERROR = {
