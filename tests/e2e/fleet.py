@@ -42,6 +42,7 @@ __all__ = [
     "running_fleet",
     "running_redis",
     "running_upstream",
+    "serving",
 ]
 
 MASTER_KEY = "sk-master-key-of-the-tests"
@@ -196,23 +197,32 @@ async def _event(send: Any, value: Any) -> None:
 
 
 @contextmanager
-def running_upstream() -> Iterator[tuple[Upstream, str]]:
-    """Run the upstream in a thread; yields it and its `api_base`."""
-    upstream = Upstream()
+def serving(app: Any) -> Iterator[int]:
+    """Run an ASGI application in a thread; yields its port on loopback."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
-    config = uvicorn.Config(upstream, log_config=None, access_log=False, lifespan="off", ws="none",
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none",
                             timeout_graceful_shutdown=1)  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server._serve(sockets=[listener])), daemon=True)
     thread.start()
     try:
-        yield upstream, f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        yield listener.getsockname()[1]
     finally:
-        upstream.release()
         server.should_exit = True
         thread.join(20)
+
+
+@contextmanager
+def running_upstream() -> Iterator[tuple[Upstream, str]]:
+    """Run the upstream in a thread; yields it and its `api_base`."""
+    upstream = Upstream()
+    with serving(upstream) as port:
+        try:
+            yield upstream, f"http://127.0.0.1:{port}/v1"
+        finally:
+            upstream.release()
 
 
 @dataclass(frozen=True)
@@ -387,7 +397,7 @@ def running_fleet(
         reader.join(20)
         assert process.stderr is not None
         process.stderr.close()
-    assert fleet.unreadable == []  # K16
+    assert fleet.unreadable == [], "".join(fleet.unreadable)  # K16
 
 
 def _read(fleet: Fleet) -> None:

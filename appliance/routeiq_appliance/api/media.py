@@ -13,7 +13,6 @@ from routeiq_appliance.pipeline.types import Principal
 __all__ = ["MediaRoutes"]
 
 _NUMBERS = ("temperature",)
-_LISTS = {"timestamp_granularities[]": "timestamp_granularities", "include[]": "include"}
 
 
 class MediaRoutes:
@@ -46,16 +45,26 @@ class MediaRoutes:
             raise CallError(400, "the form must hold one file, `file`", code="invalid_value", param="file")
         body: dict[str, Any] = {}
         for name, value in fields:
-            if name in _LISTS:
-                body.setdefault(_LISTS[name], []).append(value)
+            if name.endswith("[]") and len(name) > 2:
+                several = body.setdefault(name[:-2], [])
+                if not isinstance(several, list):
+                    raise _twice(name)
+                several.append(value)
+            elif name in body:
+                raise _twice(name)
             elif name == "stream":
-                if value.lower() == "true":
+                if value.lower() not in {"", "false"}:
                     raise CallError(501, "transcriptions are not streamed", code="not_supported", param=name)
             else:
                 body[name] = _number(name, value) if name in _NUMBERS else value
         text = len(fields_text(body))
         call = self._plane.call("transcription", request, body, text, files["file"])
         await self._plane.exchange(request, principal, call, OPENAI)
+
+
+def _twice(name: str) -> CallError:
+    name = name[:64]
+    return CallError(400, f"the form holds `{name}` more than once", code="invalid_form", param=name)
 
 
 def fields_text(body: dict[str, Any]) -> bytes:

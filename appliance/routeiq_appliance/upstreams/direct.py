@@ -218,8 +218,10 @@ class _Target:
         """Return the request's body as `multipart/form-data` (RFC 7578)."""
         form = aiohttp.FormData(default_to_multipart=True)
         for name, value in {**self.defaults, **call.params, **call.extra, "model": self.model}.items():
-            for item in value if isinstance(value, list) else [value]:
-                form.add_field(name, item if isinstance(item, str) else to_json(item).decode())
+            several = isinstance(value, list)
+            for item in value if several else [value]:
+                text = item if isinstance(item, str) else to_json(item).decode()
+                form.add_field(f"{name}[]" if several else name, text)
         form.add_field("file", file.data, filename=file.name, content_type=file.content_type)
         return form
 

@@ -7,6 +7,7 @@ files from unknown ones.
 
 import logging
 import re
+import warnings
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -34,6 +35,15 @@ _NOT_FOR_THE_CALL = frozenset({
 })  # fmt: skip
 
 
+_NO_PROVIDER = re.compile(
+    r"unsupported provider|unmapped (llm )?provider|unable to map the custom llm provider|is not supported for",
+    re.IGNORECASE,
+)
+"""How the library says that it knows no way to a provider's answers of a kind: by words alone."""
+_LOOKED_AT = 300
+_TEXT_FORMS = frozenset({"srt", "text", "vtt"})
+
+
 class LitellmUpstream:
     """Imports LiteLLM and configures it: quiet, no callbacks, no downloads."""
 
@@ -46,6 +56,8 @@ class LitellmUpstream:
         litellm.disable_hf_tokenizer_download = True
         litellm.disable_aiohttp_trust_env = True
         _follow_no_redirects()
+        # pydantic's, of its types: they hold parts of answers, and would be lines on stderr that are no log lines.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"(pydantic|litellm)\b")
         # Its own log lines hold request details, and its debug handlers print.
         for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
             logger = logging.getLogger(name)
@@ -63,12 +75,17 @@ class LitellmUpstream:
         answer = await self._call(deployment, call, headers)
         if isinstance(answer, dict):
             return dict(answer)
+        if call.kind == "image" and not answer.data:
+            # What the library answers for a provider that makes no images, without asking anybody.
+            raise not_spoken(call.kind)
         if call.kind == "speech":
             return {
                 "data": answer.content,
                 "content_type": answer.response.headers.get("content-type", "audio/mpeg"),
             }
-        body: dict[str, Any] = answer.model_dump(mode="json")
+        if call.kind == "transcription" and call.params.get("response_format") in _TEXT_FORMS:
+            return {"data": str(answer.text).encode(), "content_type": "text/plain; charset=utf-8"}
+        body: dict[str, Any] = answer.model_dump(mode="json", warnings=False)
         return body
 
     async def stream(
@@ -85,7 +102,7 @@ class LitellmUpstream:
                         yield from_json(data)
                 return
             async for chunk in chunks:
-                yield _event(chunk.model_dump(mode="json", exclude_none=True))
+                yield _event(chunk.model_dump(mode="json", exclude_none=True, warnings=False))
         except Exception as error:  # noqa: BLE001 - the border: the library documents no base for what a stream raises
             raise self._translated(error, deployment, call) from None
         finally:
@@ -136,7 +153,9 @@ class LitellmUpstream:
         if isinstance(error, UpstreamError):
             return error
         status = getattr(error, "status_code", None) if isinstance(error, self._base_error) else None
-        if status in UNKNOWN_PATH and call.kind not in EVERY_SERVER:
+        if call.kind not in EVERY_SERVER and (
+            status in UNKNOWN_PATH or _NO_PROVIDER.search(_words(error)[:_LOOKED_AT])
+        ):
             return not_spoken(call.kind)
         _LOG.warning(
             "upstream failed",
@@ -169,6 +188,9 @@ def call_arguments(deployment: Deployment, call: Call, headers: Mapping[str, str
     if call.kind == "chat":
         # It imports its MCP gateway for any call with tools: a package that is not here, and a client of other servers.
         arguments["_skip_mcp_handler"] = True
+    if call.kind == "embedding" and "dimensions" in call.params:
+        # It knows by the model's name which models have them, and no name of a server's own.
+        arguments["allowed_openai_params"] = ["dimensions"]
     if call.extra:
         arguments["extra_body"] = {**configured.get("extra_body", {}), **call.extra}
     if call.file is not None:

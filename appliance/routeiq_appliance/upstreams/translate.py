@@ -264,5 +264,5 @@ def _chat_message(message: Event, without: frozenset[str]) -> Event:
 def _plain(event: Any) -> Event:
     if isinstance(event, dict):
         return event
-    plain: Event = event.model_dump(mode="json", exclude_none=True)
+    plain: Event = event.model_dump(mode="json", exclude_none=True, warnings=False)
     return plain
