@@ -47,10 +47,21 @@ class DataPlane:
         self._keep_alive_seconds = keep_alive_seconds
         self._limits = limits
 
-    async def answer(self, kind: Kind, request: Request, principal: Principal, framing: Framing) -> None:
-        """Answer a call whose body is JSON; raises `CallError`."""
+    async def answer(
+        self,
+        kind: Kind,
+        request: Request,
+        principal: Principal,
+        framing: Framing,
+        *,
+        model: str | None = None,
+    ) -> None:
+        """Answer a call whose body is JSON; raises `CallError`. `model`: the one that the path names."""
         raw = await request.body(self.max_body)
-        await self.exchange(request, principal, self.call(kind, request, parse_json(raw), len(raw)), framing)
+        body = parse_json(raw)
+        if model is not None and isinstance(body, dict):
+            body["model"] = model
+        await self.exchange(request, principal, self.call(kind, request, body, len(raw)), framing)
 
     def call(self, kind: Kind, request: Request, body: Any, size: int, file: Upload | None = None) -> Call:
         """Return the call that a body asks for; raises `CallError` 400. `size`: bytes to estimate tokens from."""

@@ -62,7 +62,7 @@ class Request:
         return {name.decode(): headers[name].decode("latin-1") for name in _TRACE_HEADERS if name in headers}
 
     def credential(self, *, basic: bool = False) -> str | None:
-        """Return the key that is presented: `x-api-key`, a bearer token, or (for a browser) Basic's password."""
+        """Return the key that is presented: `x-api-key`, a bearer, Basic's password (for a browser), `api-key`."""
         given = self.header(b"x-api-key")  # Anthropic's clients
         if given:
             return given
@@ -76,7 +76,7 @@ class Request:
                 )
             except (binascii.Error, UnicodeDecodeError):
                 return None
-        return None
+        return self.header(b"api-key") or None  # Azure's clients
 
     async def body(self, maximum: int) -> bytes:
         """Read the whole body; raises `CallError` 413 as soon as it is known to be too large."""

@@ -1,6 +1,7 @@
 """The table of the data plane's routes: path, methods, who may, handler."""
 
 from routeiq_appliance.api.anthropic import AnthropicRoutes
+from routeiq_appliance.api.azure import PREFIXES, AzureRoutes
 from routeiq_appliance.api.console import ConsoleRoutes
 from routeiq_appliance.api.dataplane import DataPlane
 from routeiq_appliance.api.framing import anthropic_error
@@ -37,6 +38,8 @@ def routes_of(plane: DataPlane, health: HealthRoutes, console: ConsoleRoutes) ->
             Route(f"{prefix}/audio/speech", ("POST",), Access.KEY, media.speech),
             Route(f"{prefix}/audio/transcriptions", ("POST",), Access.KEY, media.transcriptions),
         ]
+    azure = AzureRoutes(plane)
+    routes += [Route(prefix, ("POST",), Access.KEY, azure.deployment) for prefix in PREFIXES]
     routes += [
         Route("/v2/rerank", ("POST",), Access.KEY, media.rerank),
         Route("/v1/messages", ("POST",), Access.KEY, anthropic.messages, anthropic_error),
