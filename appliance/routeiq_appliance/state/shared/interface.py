@@ -116,8 +116,8 @@ class Settlement:
 class Notice:
     """What one worker tells all: `value` is up to the kind.
 
-    `key`: what is known of a key (its id), of `team:ID`, `user:ID`, `organization:ID`, `budget:ID`, or of all (`*`) is not
-    true any more.
+    `key`: what is known of a key (its id), of `team:ID`, `user:ID`, `organization:ID`, `budget:ID`, or of all (`*`) is
+    not true any more.
     `models`: stored models may be others than those that are served; the value is the store's generation, or `*`.
     """
 
