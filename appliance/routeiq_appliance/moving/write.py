@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from routeiq_appliance.moving.outcome import Carried
+from routeiq_appliance.state.reconcile import CARRIED, COMPARED
 from routeiq_appliance.state.tables import budgets, keys, members, organizations, spend, teams, users
 
 __all__ = ["ALIAS_TAKEN", "Writer"]
@@ -75,6 +76,12 @@ class Writer:
         ]
         if not amounts:
             return
+        # Told apart from what calls cost here: `routeiq admin spend reconcile` takes it off.
+        amounts += [
+            {**item, "scope": f"{CARRIED}{item['scope']}"}
+            for item in amounts
+            if str(item["scope"]).startswith(COMPARED)
+        ]
         # A team that was named before it was made has spent under its name.
         scopes = [item["scope"] for item in amounts]
         found = self._connection.execute(sa.select(spend).where(spend.c.scope.in_(scopes)))

@@ -18,12 +18,14 @@ import sqlalchemy as sa
 from routeiq_appliance.state.reports import Wanted, exact_sum, joined
 from routeiq_appliance.state.tables import calls, spend
 
-__all__ = ["CARRIED", "EVERY_KEY", "Reconciliation", "compare", "compare_all"]
+__all__ = ["CARRIED", "COMPARED", "EVERY_KEY", "Reconciliation", "compare", "compare_all"]
 
 EVERY_KEY = "every key"
 CARRIED = "carried:"
 """What the scope of an amount begins with that another gateway had spent."""
 _OWNERS = {"key": "key_id", "team": "team_id", "user": "user_id", "organization": "organization_id"}
+COMPARED = tuple(f"{kind}:" for kind in _OWNERS)
+"""What the scopes begin with that are compared."""
 _PAGE = 1_000
 
 
