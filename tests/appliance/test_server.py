@@ -72,7 +72,7 @@ async def test_odd_credentials_are_refused(running: Any, value: str) -> None:
 
 async def test_wrong_method_and_unknown_path(running: Any) -> None:
     answer = await running.client.get("/v1/chat/completions", headers=running.auth)
-    assert answer.status_code == 405
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert _error(answer)["message"] == "this path takes POST"
     answer = await running.client.get("/v1/nothing", headers=running.auth)
     assert (answer.status_code, _error(answer)["code"]) == (404, "not_found")

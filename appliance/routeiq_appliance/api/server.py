@@ -188,7 +188,9 @@ class Server:
 def _check_method(route: Route, method: str) -> None:
     if method not in route.methods:
         allowed = ", ".join(route.methods)
-        raise CallError(405, f"this path takes {allowed}", code="method_not_allowed")
+        error = CallError(405, f"this path takes {allowed}", code="method_not_allowed")
+        error.headers = ((b"allow", allowed.encode()),)
+        raise error
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
