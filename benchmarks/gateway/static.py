@@ -15,7 +15,9 @@ __all__ = ["make_static"]
 
 _ROUTEIQ = Path(__file__).resolve().parents[2] / ".venv/bin/routeiq"
 _PROMPTS = 5000
-_WORDS = "river town mill wheel water spring summer miller field road grain count prove list write explain compare"
+_WORDS = (
+    "river town mill wheel water spring summer miller field road grain count prove list write explain compare"
+)
 
 
 def make_static(encoder: Path, pretrained: Path, folder: Path) -> tuple[Path, Path]:

@@ -160,7 +160,7 @@ def read_root(raw: bytes, what: str = "root") -> tuple[TufFile, RootRole]:
         )
     except (KeyError, TypeError, AttributeError):
         raise DocumentError(f"{what}: not a root of this form", subject=what) from None
-    if root_file(role).signed != file.signed:
+    if not _same(root_file(role), file):
         raise DocumentError(
             f"{what}: says more or other than a root of this form",
             subject=what,
@@ -185,7 +185,7 @@ def read_release(files: Mapping[str, bytes]) -> tuple[dict[str, TufFile], Releas
             sha256=target["hashes"]["sha256"],
             length=int(target["length"]),
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise DocumentError("targets.json: does not name bundle.json", subject="targets.json") from None
     if not 0 <= release.renewal < RENEWALS:
         raise DocumentError(
@@ -194,7 +194,7 @@ def read_release(files: Mapping[str, bytes]) -> tuple[dict[str, TufFile], Releas
         )
     for name, file in parsed.items():
         said = replace(release, expires=file.signed["expires"])  # each may expire when it will
-        if release_file(name, said).signed != file.signed:
+        if not _same(release_file(name, said), file):
             raise DocumentError(f"{name}: says more or other than its form allows", subject=name)
     return parsed, release
 
@@ -212,12 +212,19 @@ def _read(raw: bytes, what: str, role: str) -> TufFile:
     if type(said["version"]) is not int or metadata.signed.expires.strftime(_TIME) != said["expires"]:
         raise DocumentError(f"{what}: its version or expiry is not in the form of one", subject=what)
     signatures = {keyid: item.signature for keyid, item in metadata.signatures.items()}
-    if not all(_HEX.match(signature) for signature in signatures.values()):
-        raise DocumentError(f"{what}: a signature is not in hexadecimal", subject=what)
+    for keyid, signature in signatures.items():
+        # python-tuf takes anything for either.
+        if not isinstance(keyid, str) or not isinstance(signature, str) or not _HEX.match(signature):
+            raise DocumentError(f"{what}: a signature is not in hexadecimal", subject=what)
     file = TufFile(said, signatures)
     if file.to_bytes() != raw:
         raise DocumentError(f"{what}: not in the one form that metadata has here", subject=what)
     return file
+
+
+def _same(one: TufFile, other: TufFile) -> bool:
+    """Tell whether both say the same to the byte: in Python `0 == False`."""
+    return dumps(dict(one.signed)) == dumps(dict(other.signed))
 
 
 def _parse(raw: bytes, what: str) -> Metadata[Any]:

@@ -52,13 +52,32 @@ def test_nothing_is_told_of_what_nobody_set() -> None:
 
 def test_the_start_warns_of_every_old_name(tmp_path: Path) -> None:  # L4
     config = tmp_path / "config.yaml"
-    config.write_text('model_list: [{model_name: a, litellm_params: {model: openai/m, api_base: "http://h/v1"}}]')
+    config.write_text(
+        'model_list: [{model_name: a, litellm_params: {model: openai/m, api_base: "http://h/v1"}}]'
+    )
     # Two workers without Redis are refused, after the warnings: the process ends by itself.
-    command = [sys.executable, "-m", "routeiq_appliance.cli", "serve", "--config", str(config), "--workers", "2"]
-    environ = {"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": "sk-planted-master", **dict.fromkeys(OF_THE_PLAN, "x")}
+    command = [
+        sys.executable,
+        "-m",
+        "routeiq_appliance.cli",
+        "serve",
+        "--config",
+        str(config),
+        "--workers",
+        "2",
+    ]
+    environ = {
+        "PATH": os.environ["PATH"],
+        "LITELLM_MASTER_KEY": "sk-planted-master",
+        **dict.fromkeys(OF_THE_PLAN, "x"),
+    }
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    told = {line["variable"]: line["hint"] for line in lines if line["message"] == "environment variable is not read"}
+    told = {
+        line["variable"]: line["hint"]
+        for line in lines
+        if line["message"] == "environment variable is not read"
+    }
     assert told.keys() == OF_THE_PLAN.keys()
     assert all(OF_THE_PLAN[name] in hint for name, hint in told.items())

@@ -52,7 +52,11 @@ def import_site(
         # After the rows are known to be good: what cannot be read makes no database.
         with open_target(environ, dry_run=wish.dry_run) as target:
             report = Report(
-                source, target.name, (*KINDS, "models"), dry_run=wish.dry_run, most_names=limits.names_per_reason
+                source,
+                target.name,
+                (*KINDS, "models"),
+                dry_run=wish.dry_run,
+                most_names=limits.names_per_reason,
             )
             settings = Move(target.pepper, now, wish.dry_run, wish.unsafe, limits)
             move(target.engine, staging, report, settings, progress)

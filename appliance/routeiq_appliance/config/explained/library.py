@@ -6,7 +6,9 @@ They are the attributes of its module that its proxy sets from the file, and som
 __all__ = ["LIBRARY"]
 
 _ELSEWHERE = "the same in `router_settings` wins"
-_NO_CALLBACKS = "callbacks are not called: `/metrics`, OTEL_EXPORTER_OTLP_ENDPOINT, logs, `/spend/logs` tell of calls"
+_NO_CALLBACKS = (
+    "callbacks are not called: `/metrics`, OTEL_EXPORTER_OTLP_ENDPOINT, logs, `/spend/logs` tell of calls"
+)
 _METRICS = "`/metrics` has names and labels of its own: docs/gateway.md"
 _CREDENTIAL = "`api_key` in each `litellm_params` is used"
 
