@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from routeiq_appliance.api.azure import PREFIXES as AZURE
 from routeiq_appliance.api.reference.bodies import body_schema
 from routeiq_appliance.pipeline.types import Kind
 
@@ -74,6 +75,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *_calls("/v1"),
     *_calls(""),
     Operation("POST", "/v2/rerank", "Documents in order of relevance (Cohere's second version)", kind="rerank"),
+    *(
+        Operation("POST", f"{prefix}{{call}}", "A call as Azure's clients make it: `MODEL/chat/completions` and others")
+        for prefix in AZURE
+    ),
     Operation("POST", "/v1/messages", "Chat, as Anthropic has it", kind="messages", answers=_STREAM),
     Operation("POST", "/v1/messages/count_tokens", "Tokens of a chat, counted by the model's own server",
               kind="count_tokens"),
@@ -83,7 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
 def operation_of(operation: Operation) -> dict[str, Any]:
     """Return the OpenAPI object of an operation."""
     found: dict[str, Any] = {
-        "tags": ["calls" if operation.kind is not None or "/models" in operation.path else "gateway"],
+        "tags": ["gateway" if operation.who == "anyone" or operation.path.startswith("/ui") else "calls"],
         "summary": operation.summary,
         "operationId": f"{operation.method.lower()}{operation.path}".translate(_PLAIN),
         "x-routeiq-access": operation.who,
