@@ -348,7 +348,10 @@ async def test_notices_blocks_and_strategy_reach_every_worker(server: RedisServe
             states.append(state)
         one, two = states
         for notices in heard:
-            assert notices == [Notice("key", "*")]  # notices may have been missed before
+            assert notices == [
+                Notice("key", "*"),
+                Notice("models", "*"),
+            ]  # notices may have been missed before
             notices.clear()
         await one.block("k 1")
         one.publish(Notice("strategy", "knn"))
@@ -385,7 +388,11 @@ async def test_a_worker_that_comes_later_takes_the_snapshots(server: RedisServer
         await two.start()
         assert two.is_blocked("k1")
         assert two.active_strategy() == "knn"
-        assert heard == [Notice("key", "*"), Notice("breaker", "me/small-1=OPEN")]  # H4
+        assert heard == [
+            Notice("key", "*"),
+            Notice("models", "*"),
+            Notice("breaker", "me/small-1=OPEN"),
+        ]  # H4
         await two.close()
     assert server.cli("HGET", "routeiq:cb:small-1", "state") == "OPEN"
     assert server.cli("ZCARD", "routeiq:workers") == "0"

@@ -137,7 +137,7 @@ def test_a_chats_stream(caller: Caller, group: str) -> None:
 
 def test_a_chat_in_a_schema(caller: Caller, group: str) -> None:
     answer = caller.openai.chat.completions.parse(
-        model=group, messages=USER, max_tokens=30, response_format=Place
+        model=group, messages=USER, max_tokens=200, temperature=0, response_format=Place
     )
     assert isinstance(answer.choices[0].message.parsed, Place)
 
