@@ -304,3 +304,33 @@ async def _as_upstream_error(work: Any) -> Any:
         return await work
     except asyncio.CancelledError:
         raise UpstreamError("timeout", 504, "cut") from None
+
+
+@pytest.mark.parametrize("kind", ["messages", "responses", "rerank"])
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b'{"detail": "Not Found"}', "unsupported"),  # FastAPI: vLLM
+        (b'{"error": {"message": "File Not Found", "type": "not_found_error", "code": 404}}', "unsupported"),
+        (b"404 page not found", "unsupported"),  # Ollama
+        (b'{"error": {"message": "Invalid URL (POST /v1/x)", "param": null, "code": null}}', "unsupported"),
+        (b"[]", "unsupported"),
+        (
+            b'{"error": {"message": "The model `x` does not exist.", "param": "model", "code": 404}}',
+            "misconfigured",
+        ),
+        (b'{"type": "error", "error": {"type": "not_found_error", "message": "model: x"}}', "misconfigured"),
+        (b'{"error": {"message": "no such thing", "param": "model"}}', "misconfigured"),
+        (b'{"error": "model \\"x\\" not found"}', "misconfigured"),
+    ],
+)
+async def test_a_404_for_the_model_is_not_taken_for_a_path_that_is_missing(
+    kind: Any, body: bytes, fault: Fault
+) -> None:
+    upstream = DirectUpstream(_LIMITS)
+    call = replace(_call(), kind=kind)
+    async with _serving(_answer(body, status=b"404 Not Found")) as (port, _):
+        with pytest.raises(UpstreamError) as caught:
+            await upstream.complete(_deployment(port), call, {})
+    await upstream.close()
+    assert caught.value.fault == fault

@@ -247,19 +247,27 @@ def _object(raw: bytes) -> dict[str, Any]:
 def _refusal(
     response: aiohttp.ClientResponse, raw: bytes, call: Call, deployment: Deployment, limits: Limits
 ) -> UpstreamError:
-    if response.status in UNKNOWN_PATH and call.kind not in EVERY_SERVER:
-        return not_spoken(call.kind)
     try:
         value = from_json(raw)
     except ValueError:
         value = None
+    body = value if isinstance(value, dict) else {}
+    if response.status in UNKNOWN_PATH and call.kind not in EVERY_SERVER and not _means_the_model(body):
+        return not_spoken(call.kind)
     return _told(
         response.status,
-        value if isinstance(value, dict) else {},
+        body,
         deployment,
         limits,
         response.headers.get("retry-after"),
     )
+
+
+def _means_the_model(body: dict[str, Any]) -> bool:
+    """Whether a 404 is a model's that the server lacks: it knows the path, and will when the model is there."""
+    error = body.get("error")
+    said = error if isinstance(error, dict) else body
+    return said.get("param") == "model" or "model" in str(said.get("message", error)).lower()
 
 
 def _told(
