@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from tests.signing.conftest import SmallBundle, small_bundle
 from tests.signing.trust_parts import Producer, Site, carrying
 
+from routeiq_appliance.cli.main import main
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE
 from routeiq_images.mirror import MirrorReport, mirror
 from routeiq_signing.errors import VerificationError
@@ -170,3 +172,29 @@ def test_the_record_moves_last(registry_server: Any, make: Callable[..., Path], 
     with pytest.raises(Exception, match="HTTP 400"):
         run(registry_server, make(8), key)
     assert registry_server.manifests[RECORD] == before
+
+
+def test_the_command_remembers_what_it_mirrored_last(
+    registry_server: Any,
+    make: Callable[..., Path],
+    producer: Producer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(tmp_path / "host")
+    site.init(producer.root(), now=NOW)
+    monkeypatch.setenv("ROUTEIQ_TRUST_STATE", str(site.folder.path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def type_in(tar: Path) -> Result:
+        target = ["--to", f"{registry_server.host}/site", "--root", "--plain-http"]
+        return CliRunner().invoke(main, ["bundle", "mirror", str(tar), *target])
+
+    registry_server.faults = [("PUT", "/v2/site/charts/", 400)]
+    assert type_in(make(7)).exit_code == 1
+    assert site.folder.load().channels == {}  # what did not arrive is not what the site is at
+    assert type_in(make(7)).exit_code == 0
+    assert site.at() == 7
+    refused = type_in(make(6))
+    assert refused.exit_code == 1
+    assert "sequence 6 is older than 7, which this site has accepted" in refused.stderr

@@ -14,7 +14,6 @@ from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keys import PrivateKey, ensure_development_key, load_private_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
-from routeiq_signing.trust_state import StateFolder
 
 __all__ = ["bundle"]
 
@@ -157,12 +156,12 @@ def verify(
     if allow_rollback is not None and not by_root:
         raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
     try:
-        folder = StateFolder.find(os.environ, trust_state)
-        trust = site_trust(tar, folder, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
-        if trust is not None:
+        site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
+        if site is not None:
+            trust, record = site
             report = verify_bundle_file(tar, key=trust, progress=BarProgress()).report
             if not no_record:
-                trust.record(folder)
+                record()
         else:
             key = load_public_key(required_key(tar, key_file))
             report = verify_bundle_file(tar, key=key, progress=BarProgress()).report
@@ -204,12 +203,11 @@ def mirror(
     """
     from routeiq_images.mirror import mirror as mirror_bundle  # noqa: PLC0415  only this verb speaks HTTP
 
-    folder = StateFolder.find(os.environ, trust_state)
-    trust = site_trust(tar, folder, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
+    site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
     report = mirror_bundle(
         tar,
         target,
-        key=trust or load_public_key(required_key(tar, key_file)),
+        key=site[0] if site else load_public_key(required_key(tar, key_file)),
         allow_rollback=allow_rollback,
         environ=os.environ,
         progress=BarProgress(),
@@ -217,6 +215,6 @@ def mirror(
         ca_file=ca_file,
         work_dir=work_dir,
     )
-    if trust is not None:
-        trust.record(folder)
+    if site is not None:
+        site[1]()
     emit(report.to_json(), as_json=as_json, text=report.to_text())

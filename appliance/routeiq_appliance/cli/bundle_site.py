@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +13,9 @@ from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import SigningError
 from routeiq_signing.keys import load_private_key, load_public_key
-from routeiq_signing.trust_cosign import write_site_signature
-from routeiq_signing.trust_site import SiteTrust
-from routeiq_signing.trust_state import StateFolder
+
+if TYPE_CHECKING:
+    from routeiq_signing.trust_site import SiteTrust
 
 __all__ = ["cosign", "required_key", "site_options", "site_trust", "state_option"]
 
@@ -44,16 +45,25 @@ def site_options(command: Callable[..., object]) -> Callable[..., object]:
 
 
 def site_trust(
-    tar: Path, folder: StateFolder, *, by_root: bool, key_file: Path | None, allow_rollback: str | None
-) -> SiteTrust | None:
-    """Return the site's trust to judge `tar` by, or None without `--root`; raises for options that contradict."""
+    tar: Path, trust_state: Path | None, *, by_root: bool, key_file: Path | None, allow_rollback: str | None
+) -> "tuple[SiteTrust, Callable[[], None]] | None":
+    """Return the site's trust to judge `tar` by and what records it, or None without `--root`.
+
+    Raises `UsageError` for options that contradict each other.
+    """
     if allow_rollback is not None and not allow_rollback.strip():
         raise click.UsageError("--allow-rollback wants a reason")
     if not by_root:
         return None
     if key_file is not None:
         raise click.UsageError("--root and --key exclude each other")
-    return SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback)
+    # Only here: python-tuf brings a tenth of a second and a cloud's library where one is installed.
+    from routeiq_signing.trust_site import SiteTrust  # noqa: PLC0415
+    from routeiq_signing.trust_state import StateFolder  # noqa: PLC0415
+
+    folder = StateFolder.find(os.environ, trust_state)
+    trust = SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback)
+    return trust, lambda: trust.record(folder)
 
 
 def required_key(tar: Path, key_file: Path | None) -> Path:
@@ -84,6 +94,10 @@ def cosign(
     as_json: bool,
 ) -> None:
     """Verify TAR and sign it for the site; the signature lies beside it, TAR.<keyid>.cosign.json."""
+    from routeiq_signing.trust_cosign import write_site_signature  # noqa: PLC0415  as in `site_trust`
+    from routeiq_signing.trust_site import SiteTrust  # noqa: PLC0415
+    from routeiq_signing.trust_state import StateFolder  # noqa: PLC0415
+
     if verify_key is not None:
         verified = verify_bundle_file(tar, key=load_public_key(verify_key), progress=BarProgress())
     else:
