@@ -4,13 +4,15 @@ import copy
 from typing import Any, get_args
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from routeiq_appliance.pipeline.dialects import DIALECTS
 from routeiq_appliance.pipeline.types import Kind, Tally
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
+_DIFFERENT = sorted({id(DIALECTS[kind]): kind for kind in _KINDS}.values())
+"""A kind for each dialect."""
 _MOST = 1_000_000_000
 _WORDS = st.sampled_from([
     "error", "message", "message_stop", "message_start", "message_delta", "response", "response.completed",
@@ -40,7 +42,8 @@ def test_every_kind_has_a_dialect(kind: Kind) -> None:
     assert kind in DIALECTS
 
 
-@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("kind", _DIFFERENT)
+@settings(max_examples=60)
 @given(events=st.lists(_BODIES, max_size=4))
 @example(events=[{"type": []}])
 @example(events=[{"content": [{"input": {"a": "\ud800"}}]}])

@@ -663,7 +663,7 @@ async def test_translating_dials_nothing(translator: Translator, monkeypatch: py
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     for kind in ("messages", "responses"):
-        call, translated = ask(translator, kind)  # type: ignore[arg-type]
+        call, translated = ask(translator, kind)
         translator.answer(call, translated, whole(content="hello"))
-        _, error = await events(translator, kind, Chat(*TOOL_STREAM))  # type: ignore[arg-type]
+        _, error = await events(translator, kind, Chat(*TOOL_STREAM))
         assert error is None

@@ -170,7 +170,7 @@ def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     openai.types.CreateEmbeddingResponse.model_validate_json(json.dumps(made), strict=True)
     if vector is packed:  # a form that the client asks for and unpacks before it has a shape
-        return {**made, "data": [{**entry, "embedding": vector} for entry in made["data"]]}  # type: ignore[attr-defined]
+        return {**made, "data": [{**entry, "embedding": vector} for entry in made["data"]]}
     return made
 
 
