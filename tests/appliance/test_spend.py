@@ -10,7 +10,7 @@ from tests.appliance.postgresql import PostgreSQL, running_postgresql
 from routeiq_appliance.state.database import database_url, open_engine
 from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.posting import open_poster
-from routeiq_appliance.state.spend import Total, load_spend, spend_logs, spend_totals
+from routeiq_appliance.state.spend import load_spend, spend_logs
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +60,3 @@ def test_calls_are_listed_newest_first_and_filtered(engine: sa.Engine) -> None:
     assert numbers([*spend_logs(engine, team_id="other")]) == []
     assert numbers([*spend_logs(engine, request_id=f"{5:032x}")]) == [5]
     assert numbers([*spend_logs(engine, start=at(20, 2), end=at(21, 5))]) == [4, 3, 2]
-
-
-def test_totals_name_the_calls_that_have_no_price(engine: sa.Engine) -> None:
-    assert spend_totals(engine, per="day") == [
-        Total("2026-11-20", 3, 0, 9, 6, 6 * 10**15),
-        Total("2026-11-21", 3, 1, 9, 6, 10 * 10**15),
-    ]
-    assert spend_totals(engine, per="group", key_id="k0") == [
-        Total("large", 1, 0, 3, 2, 6 * 10**15),
-        Total("small", 2, 0, 6, 4, 6 * 10**15),
-    ]
-    assert [(total.name, total.calls) for total in spend_totals(engine, per="user_id")] == [
-        (None, 5),
-        ("u", 1),
-    ]
-    assert spend_totals(engine, per="key_id", start=at(22)) == []
