@@ -37,7 +37,7 @@ def verify_bundle_file(
             tar, key=trust, now=now or datetime.now(UTC), progress=progress, copy_to=copy_to
         )
     beside = [name for name in ("routeiq.pub", "cosign.pub") if (path.parent / name).exists()]
-    if beside:
+    if beside and isinstance(key, PublicKey):
         verified.report.warnings.append(
             f"{beside[0]} lies beside the tar: use it only if it was compared over a second channel"
         )

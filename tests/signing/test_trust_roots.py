@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.signing.conftest import NOW
+from tests.signing.conftest import NOW, sha256
 from tests.signing.trust_parts import FAR, Producer, Site
+from tuf.api.exceptions import DownloadHTTPError
 from tuf.api.metadata import Metadata, Root
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from routeiq_signing.errors import DocumentError, SigningError, TrustStateError, VerificationError
 from routeiq_signing.keys import PrivateKey
@@ -254,3 +257,32 @@ def test_a_key_has_one_role(producer: Producer) -> None:
 def test_a_threshold_that_cannot_be_met(producer: Producer, threshold: int) -> None:
     with pytest.raises(DocumentError, match=f"a threshold of {threshold} cannot be met by 3 different keys"):
         producer.root(threshold=threshold)
+
+
+def test_python_tufs_own_client_follows_the_metadata(tmp_path: Path, producer: Producer) -> None:
+    """The files are real TUF: its Updater finds the newest bundle.json through two roots."""
+    identity = b'{"any":"bundle.json"}'
+    release = Release(7, 0, FAR, sha256(identity), len(identity))
+    served = {
+        name: release_file(name, release).signed_by(producer.release_keys[1]).to_bytes()
+        for name in RELEASE_FILES
+    }
+    served |= {"2.root.json": producer.root(2, release=producer.release_keys[1:]), "bundle.json": identity}
+
+    class Medium(FetcherInterface):
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            name = url.removeprefix("medium:/").lstrip("/")
+            if name not in served:
+                raise DownloadHTTPError(f"no {name}", 404)
+            return iter([served[name]])
+
+    folder = tmp_path / "client"
+    folder.mkdir()
+    client = Updater(
+        str(folder), "medium:/", str(folder), "medium:/", Medium(),
+        UpdaterConfig(prefix_targets_with_hash=False), bootstrap=producer.root(),
+    )  # fmt: skip
+    client.refresh()
+    found = client.get_targetinfo("bundle.json")
+    assert found is not None
+    assert Path(client.download_target(found)).read_bytes() == identity

@@ -14,7 +14,6 @@ from routeiq_signing.keys import load_public_key
 from routeiq_signing.trust_admin import (
     add_roots,
     describe,
-    fingerprint,
     initialise,
     read_file,
     set_clock,
@@ -54,8 +53,8 @@ def init(
     if given is None:
         if not accept_fingerprint_prompt:
             raise click.UsageError("give --fingerprint HEX, or --accept-fingerprint-prompt")
-        click.echo(f"{root} has the fingerprint\n\n  {fingerprint(raw)}\n", err=True)
-        given = click.prompt("Type the fingerprint that reached you by another way", err=True)
+        # Not shown before it is typed: else the medium's own would be copied from the line above.
+        given = click.prompt(f"Fingerprint of {root} that reached you by another way", err=True)
     folder = StateFolder.find(os.environ, trust_state)
     state = initialise(folder, raw, str(root), given, channels, datetime.now(UTC))
     _emit(folder, describe(state, datetime.now(UTC)), as_json=as_json)
