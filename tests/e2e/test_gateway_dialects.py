@@ -7,7 +7,6 @@ upstream in tests/e2e/test_recorded_dialects.py.
 
 import contextlib
 import json
-import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import openai
 import pydantic
 import pytest
 from tests.e2e.fleet import MASTER_KEY, Fleet, eventually, running_fleet
+from tests.e2e.litellm_client import litellm_as_a_client
 
 from routeiq_appliance.cli.demo.prepare import Prepared
 from routeiq_appliance.cli.demo.stack import LLM_NAME, free_port, run_llm
@@ -342,17 +342,9 @@ def test_auto_chooses_in_every_dialect(caller: Caller) -> None:
 
 
 @pytest.fixture(scope="module")
-def litellm(fleet: Fleet) -> Iterator[Any]:
-    """LiteLLM as a caller's own library, in this process."""
-    for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_OFFLINE_MODE"):
-        os.environ[name] = "True"
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    yield litellm
-    for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_OFFLINE_MODE"):
-        del os.environ[name]
+def litellm() -> Iterator[Any]:
+    with litellm_as_a_client() as library:
+        yield library
 
 
 @pytest.mark.filterwarnings(
