@@ -68,3 +68,12 @@ async def test_no_secret_reaches_the_log(
     assert '"outcome":"answered"' in text
     for secret in (key, running.auth["authorization"][7:], "sk-upstream-secret", "private words"):
         assert secret not in text
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/x-www-form-urlencoded"}])
+async def test_a_body_is_json_whatever_curl_calls_it(running: Any, headers: dict[str, str]) -> None:  # C6
+    answer = await running.client.post(
+        "/key/generate", content=b'{"key_alias": "lab"}', headers={**running.auth, **headers}
+    )
+    assert answer.status_code == 200
+    assert answer.json()["key_alias"] == "lab"

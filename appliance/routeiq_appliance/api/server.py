@@ -161,7 +161,7 @@ class Server:
         _CURRENT.set((request.id, principal))
         body = await request.body(self._management_body)
         await self._management(
-            request.scope, _replay(body, request.receive), _with_request_id(send, request.id)
+            _as_json(request), _replay(body, request.receive), _with_request_id(send, request.id)
         )
 
     def _find(self, path: str) -> Route | None:
@@ -191,6 +191,15 @@ def _check_method(route: Route, method: str) -> None:
         error = CallError(405, f"this path takes {allowed}", code="method_not_allowed")
         error.headers = ((b"allow", allowed.encode()),)
         raise error
+
+
+def _as_json(request: Request) -> Scope:
+    """Return the scope of a management request; its body is JSON, whatever curl calls it."""
+    given = request.header(b"content-type") or ""
+    if given and not given.lower().startswith("application/x-www-form-urlencoded"):
+        return request.scope
+    headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+    return {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
