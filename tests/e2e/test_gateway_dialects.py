@@ -347,6 +347,7 @@ def litellm() -> Iterator[Any]:
         yield library
 
 
+@pytest.mark.parametrize("group", ["native", "chatty"])
 @pytest.mark.filterwarnings(
     "ignore:.*"
 )  # the library's own, of pydantic and of connections that it leaves open
