@@ -92,7 +92,7 @@ def test_a_numpy_file_with_objects_is_refused() -> None:
         ("README.md", "# Card\n\nÜber das Modell.\n".encode(), "text"),
         ("vocab.txt", b"[PAD]\n[UNK]\nthe\n.\n", "text"),
         ("LICENSE", b"Apache License\n", "text"),
-        ("model.gguf", b"GGUF" + (3).to_bytes(4, "little") + (1).to_bytes(8, "little") * 2, "gguf"),
+        ("model.gguf", b"GGUF" + (3).to_bytes(4, "little") + bytes(16), "gguf"),
     ],
 )
 def test_ordinary_files_of_a_model_pass(name: str, data: bytes, kind: str) -> None:
@@ -114,7 +114,7 @@ def entry(start: int, stop: int) -> dict[str, object]:
         (b"", "too short"),
         ((1 << 40).to_bytes(8, "little") + b"{}", "header length"),
         (TENSORS + b"\x80\x04.", "stand behind"),
-        (TENSORS[:-1], "stand behind"),
+        (TENSORS[:-1], "does not fill"),
         (tensors_with({"a": entry(0, 4), "b": entry(2, 6)}, bytes(6)), "overlap or hole"),
         (tensors_with({"a": entry(0, 4), "b": entry(5, 6)}, bytes(6)), "overlap or hole"),
         (
@@ -124,7 +124,7 @@ def entry(start: int, stop: int) -> dict[str, object]:
         (tensors_with({"a": {"dtype": "O", "shape": [4], "data_offsets": [0, 4]}}, bytes(4)), "not allowed"),
         (
             tensors_with({"a": {"dtype": "U8", "shape": [-4], "data_offsets": [0, 4]}}, bytes(4)),
-            "not allowed",
+            "not in canonical form",
         ),
         (tensors_with({"a": {"dtype": "U8", "shape": [4]}}, bytes(4)), "not exactly"),
         (tensors_with({"__metadata__": {"x": 1}, "a": entry(0, 4)}, bytes(4)), "metadata"),
@@ -163,7 +163,7 @@ EXTERNAL = field(13, field(1, b"location") + field(2, b"../../etc/passwd"))
         (onnx(field(1, field(5, field(6, field(5, EXTERNAL))))), "another file"),
         (onnx(field(1, field(7, b"evil.ops"))), "'evil.ops' is not allowed"),
         (onnx(more=field(8, field(1, b"evil.ops"))), "'evil.ops' is not allowed"),
-        (onnx(more=field(25, field(7, field(7, b"evil.ops")))), "'evil.ops' is not allowed"),
+        (onnx(more=field(25, field(7, field(7, b"evil.ops")))), "functions of its own"),
         (onnx()[:-1], "beyond its message|not a protobuf"),
         (field(1, 8), "no ONNX model"),
         (b"", "no ONNX model"),

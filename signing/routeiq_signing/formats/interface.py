@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from routeiq_signing.formats.content import Content
+
 __all__ = ["Format"]
 
 
 @dataclass(frozen=True)
 class Format:
-    """`suits` looks at the lower-case file name, `check(data, name)` at every byte.
+    """`suits` looks at the lower-case file name, `check(data, name)` at the content from its first byte to its last.
 
     `check` raises `FormatError` saying what is wrong; it parses with standard library code and executes nothing.
     """
 
     name: str
     suits: Callable[[str], bool]
-    check: Callable[[bytes | memoryview, str], None]
+    check: Callable[[Content, str], None]
