@@ -5,18 +5,18 @@ Two ways to be signed: an OMS signature `model.sig` in the folder, or an entry i
 digest was compared with a signed one, and what is returned are the bytes that were compared.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from routeiq_signing.errors import DocumentError, VerificationError
+from routeiq_signing.errors import DocumentError, SigningError, VerificationError
 from routeiq_signing.files import read_capped, write_atomic
-from routeiq_signing.formats.check import check_format
+from routeiq_signing.formats.consent import UNSAFE, check_marks, judge_files
 from routeiq_signing.keys import PrivateKey, PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.model_files import SIGNATURE_NAME, digests, read_model_folder
-from routeiq_signing.oms import sign_model, verify_model
+from routeiq_signing.oms import SignedModel, sign_model, verify_model
 from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.verify.order import signature_name
 
@@ -25,13 +25,18 @@ __all__ = ["VerifiedModel", "load_signed_manifest", "sign_model_folder", "verify
 
 @dataclass(frozen=True)
 class VerifiedModel:
-    """A model that may be loaded: its files' bytes, digests and formats by relative path, and who vouches for it."""
+    """A model that may be loaded: its files' bytes, digests and formats by relative path, and who vouches for it.
+
+    `unsafe` has the signer's reason for each file of a format that is not allowed and that two consents let in; such
+    a file is here to be handed to a plugin, never to be unpickled by us.
+    """
 
     name: str
     files: Mapping[str, bytes]
     digests: Mapping[str, str]
     formats: Mapping[str, str]
     vouched_by: str
+    unsafe: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify_model_folder(
@@ -41,10 +46,13 @@ def verify_model_folder(
     signature: Path | None = None,
     bundle_json: Path | None = None,
     models_root: Path | None = None,
+    allowed_unsafe: Collection[str] = (),
 ) -> VerifiedModel:
     """Return the model in `folder` if `key` signed it: by `signature` (default: `model.sig` inside), else the bundle.
 
     The bundle speaks for it when `bundle_json` lists exactly these files at the folder's path below `models_root`.
+    `allowed_unsafe` are the digests of the site's configuration, the second consent of `formats.consent`; the first
+    is in `model.sig` only, so what a bundle lists is never unsafe.
     Raises `VerificationError` or `FormatError` naming the file at fault.
     """
     inside = folder / SIGNATURE_NAME
@@ -53,10 +61,11 @@ def verify_model_folder(
     files = read_model_folder(folder, leave_out=signature)
     found = digests(files)
     if signature is not None:
-        name = verify_model(read_capped(signature, LIMITS.manifest), found, key, str(signature))
+        signed = verify_model(read_capped(signature, LIMITS.manifest), found, key, str(signature))
         vouched_by = f"{signature.name} by {key.keyid}"
     elif bundle_json is not None and models_root is not None and bundle_json.exists():
         name = _find_in_bundle(load_signed_manifest(bundle_json, key), found, folder, models_root)
+        signed = SignedModel(name, {})
         vouched_by = f"{bundle_json.name} by {key.keyid}"
     else:
         raise VerificationError(
@@ -64,8 +73,8 @@ def verify_model_folder(
             subject=str(folder),
             hint="sign it with `routeiq model sign`, or mount the bundle.json that lists it and its signature",
         )
-    formats = {path: check_format(data, path) for path, data in files.items()}
-    return VerifiedModel(name, files, found, formats, vouched_by)
+    judged = judge_files(files, found, marked=signed.unsafe, allowed=allowed_unsafe)
+    return VerifiedModel(signed.name, files, found, judged.formats, vouched_by, judged.unsafe)
 
 
 def load_signed_manifest(bundle_json: Path, key: PublicKey) -> BundleManifest:
@@ -87,13 +96,26 @@ def load_signed_manifest(bundle_json: Path, key: PublicKey) -> BundleManifest:
         raise VerificationError(str(error), subject=error.subject) from None
 
 
-def sign_model_folder(folder: Path, key: PrivateKey) -> Path:
-    """Sign the model in `folder` with `key` and write `model.sig` into it; formats are checked first."""
+def sign_model_folder(folder: Path, key: PrivateKey, unsafe: Mapping[str, str] | None = None) -> Path:
+    """Sign the model in `folder` with `key` and write `model.sig` into it; formats are checked first.
+
+    `unsafe` marks digests (`sha256:…`) of files whose format is not allowed, with the reason why they are wanted.
+    Raises `SigningError` for a mark that no such file has.
+    """
     target = folder / SIGNATURE_NAME
     files = read_model_folder(folder, leave_out=target)
-    for path, data in files.items():
-        check_format(data, path)
-    write_atomic(target, sign_model(folder.resolve().name, digests(files), key))
+    found = digests(files)
+    marks = check_marks(unsafe or {})
+    formats = judge_files(files, found, marked=marks, allowed=marks.keys()).formats
+    needed = {f"sha256:{found[path]}" for path, name in formats.items() if name == UNSAFE}
+    for digest in marks:
+        if digest not in needed:
+            raise SigningError(
+                f"{digest}: marked unsafe, but no file of {folder} needs that",
+                subject=digest,
+                hint="`routeiq model inspect` names the digest of each file and why it is refused",
+            )
+    write_atomic(target, sign_model(folder.resolve().name, found, key, marks))
     return target
 
 

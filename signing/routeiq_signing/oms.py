@@ -3,15 +3,18 @@
 A sigstore bundle with a DSSE envelope around an in-toto statement; predicate
 `https://model_signing/signature/v1.0`, method `files`. Interchangeable with the `model-signing` library in both
 directions. Stricter than it: nothing is ignored but the signature file, no links, no files beside those named.
+One field of our own, `unsafe_artifacts`, which other readers pass over, marks digests of unsafe formats with a reason.
 
 Pure: digests in, bytes out; `model_files` reads the folder.
 """
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from routeiq_signing.errors import DocumentError, VerificationError
+from routeiq_signing.formats.consent import check_marks
 from routeiq_signing.keys import PrivateKey, PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.model_files import SIGNATURE_NAME
@@ -23,18 +26,33 @@ from routeiq_signing.sigstore_bundle import (
 )
 from routeiq_signing.strict_json import dumps, loads
 
-__all__ = ["PREDICATE_TYPE", "sign_model", "verify_model"]
+__all__ = ["PREDICATE_TYPE", "SignedModel", "sign_model", "verify_model"]
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_MARKS = "unsafe_artifacts"
 # What other signers ignore by default; here such a file is refused, so that they say so does no harm.
 _HARMLESS_IGNORES = {SIGNATURE_NAME, ".git", ".gitattributes", ".github", ".gitignore"}
 
 
-def sign_model(name: str, digests: Mapping[str, str], key: PrivateKey) -> bytes:
-    """Return the signature bundle of a model `name` with the files `digests` (path → hex SHA-256)."""
+@dataclass(frozen=True)
+class SignedModel:
+    """What a model's signature says beside its files: the name, and digests (`sha256:…`) marked unsafe → reason."""
+
+    name: str
+    unsafe: Mapping[str, str]
+
+
+def sign_model(
+    name: str, digests: Mapping[str, str], key: PrivateKey, unsafe: Mapping[str, str] | None = None
+) -> bytes:
+    """Return the signature bundle of a model `name` with the files `digests` (path → hex SHA-256).
+
+    `unsafe` marks digests (`sha256:…` → reason); see `formats.consent`.
+    """
     paths = sorted(digests)
+    marks = {_MARKS: dict(check_marks(unsafe))} if unsafe else {}
     payload = dumps(
         {
             "_type": _STATEMENT_TYPE,
@@ -50,6 +68,7 @@ def sign_model(name: str, digests: Mapping[str, str], key: PrivateKey) -> bytes:
                 "resources": [
                     {"name": path, "algorithm": "sha256", "digest": digests[path]} for path in paths
                 ],
+                **marks,
             },
         }
     )
@@ -58,8 +77,8 @@ def sign_model(name: str, digests: Mapping[str, str], key: PrivateKey) -> bytes:
     return envelope_bundle(hint, Envelope(_PAYLOAD_TYPE, payload, signature))
 
 
-def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: str) -> str:
-    """Return the signed model's name when `raw` is `key`'s signature over exactly the files `digests`.
+def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: str) -> SignedModel:
+    """Return what the signature says when `raw` is `key`'s signature over exactly the files `digests`.
 
     Raises `VerificationError` naming the first file that is changed, extra or missing.
     """
@@ -74,7 +93,7 @@ def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: s
             subject=what,
             hint="the signature is another key's, or was changed",
         )
-    name, signed = _read_statement(envelope.payload, what)
+    model, signed = _read_statement(envelope.payload, what)
     for path in sorted(set(signed) | set(digests)):
         if path not in digests:
             raise VerificationError(f"{path}: signed, but missing", subject=path)
@@ -84,16 +103,17 @@ def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: s
             raise VerificationError(
                 f"{path}: its digest is {digests[path]}, signed is {signed[path]}", subject=path
             )
-    return name
+    return model
 
 
-def _read_statement(payload: bytes, what: str) -> tuple[str, dict[str, str]]:
-    """Return the model's name and its signed files; the payload's signature was checked before."""
+def _read_statement(payload: bytes, what: str) -> tuple[SignedModel, dict[str, str]]:
+    """Return what is said of the model and its signed files; the payload's signature was checked before."""
     try:
         statement: dict[str, Any] = loads(payload, what, limit=LIMITS.manifest, canonical=False)
         predicate = statement["predicate"]
         ((name, digest),) = [(item["name"], item["digest"]["sha256"]) for item in statement["subject"]]
         method = predicate["serialization"]
+        marks = predicate.get(_MARKS, {})
         resources = [(item["name"], item["algorithm"], item["digest"]) for item in predicate["resources"]]
         right = (
             statement["_type"] == _STATEMENT_TYPE
@@ -102,16 +122,17 @@ def _read_statement(payload: bytes, what: str) -> tuple[str, dict[str, str]]:
             and method["hash_type"] == "sha256"
             and set(method.get("ignore_paths", [])) <= _HARMLESS_IGNORES
             and all(algorithm == "sha256" for _, algorithm, _ in resources)
+            and all(isinstance(reason, str) for reason in check_marks(marks).values())
             and len({path for path, _, _ in resources}) == len(resources)
             and _root([value for _, _, value in resources]) == digest
         )
-    except (DocumentError, KeyError, TypeError, ValueError):
+    except (AttributeError, DocumentError, KeyError, TypeError, ValueError):
         right = False
     if not right:
         raise VerificationError(
             f"{what}: signed, but no model statement that this version reads", subject=what
         )
-    return name, {path: value for path, _, value in resources}
+    return SignedModel(name, marks), {path: value for path, _, value in resources}
 
 
 def _root(digests: list[str]) -> str:

@@ -131,7 +131,7 @@ def test_the_time_that_a_strategy_took_to_load_is_told(monkeypatch: pytest.Monke
     told: list[tuple[str, float]] = []
     monkeypatch.setattr(artifact, "load_router", lambda *_args, **_names: _Router())
     auto = AutoSection(artifact="routers/a", model_map={"small": "m"})
-    config: Any = SimpleNamespace(routeiq=SimpleNamespace(auto=auto))
+    config: Any = SimpleNamespace(routeiq=SimpleNamespace(auto=auto, unsafe_artifacts=[]))
     settings: Any = SimpleNamespace(models_path=Path(), trust_key=None, bundle_json=Path(), strategy="ml")
     found = load_strategies(settings, config, {"small": ()}, Board(), lambda *each: told.append(each))
     assert found["ml"].name == "ml-knn"

@@ -8,6 +8,8 @@ from routeiq_appliance.config.values import Number, Strict, Whole
 from routeiq_appliance.egress.destinations import parse_destination
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.policy.schema import PolicySection
+from routeiq_signing.errors import DocumentError
+from routeiq_signing.formats.consent import check_digest
 
 __all__ = [
     "AutoSection",
@@ -159,6 +161,19 @@ class RouteIQSection(Strict):
             "it is imported (3 s, 200 MB) by the first such call, at start, or never: then they are 501"
         ),
     ] = "on-demand"
+    unsafe_artifacts: list[str] = Field(
+        default=[],
+        description="Digests (`sha256:…`) of model files in unsafe formats that may lie in a model if its signer "
+        "marked them unsafe too; nothing of ours loads them",
+    )
+
+    @field_validator("unsafe_artifacts")
+    @classmethod
+    def _digests(cls, value: list[str]) -> list[str]:
+        try:
+            return [check_digest(item) for item in value]
+        except DocumentError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("canaries")
     @classmethod

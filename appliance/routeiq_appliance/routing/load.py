@@ -53,6 +53,7 @@ def load_strategies(
             models_path=settings.models_path,
             trust_key=settings.trust_key,
             bundle_json=settings.bundle_json,
+            unsafe_artifacts=config.routeiq.unsafe_artifacts,
         )
         loaded("ml", time.monotonic() - started)
         found["ml"] = Learned(router, auto.model_map, cost_weight=auto.cost_weight)

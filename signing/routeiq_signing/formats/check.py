@@ -18,7 +18,7 @@ from routeiq_signing.formats.sentencepiece import SENTENCEPIECE
 from routeiq_signing.formats.shown import shown
 from routeiq_signing.formats.text import JSON, TEXT
 
-__all__ = ["ALLOWED", "check_format"]
+__all__ = ["ALLOWED", "check_format", "suits_a_format"]
 
 ALLOWED: Sequence[Format] = (SAFETENSORS, ONNX, GGUF, JSON, SENTENCEPIECE, TEXT)
 
@@ -35,6 +35,12 @@ def check_format(data: Content, path: str) -> str:
     except FormatError as error:
         hint = "allowed are " + ", ".join(item.name for item in ALLOWED) + "; convert weights to safetensors"
         raise FormatError(shown(str(error), 1000), subject=label, hint=hint) from None
+
+
+def suits_a_format(path: str) -> bool:
+    """Tell whether an allowed format would take a file of this name, whatever it holds."""
+    name = PurePosixPath(path).name.lower()
+    return any(item.suits(name) for item in ALLOWED)
 
 
 def _find(data: Content, name: str, label: str) -> str:
