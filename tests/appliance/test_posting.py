@@ -25,5 +25,5 @@ def test_batches_of_any_size_use_a_handful_of_statements(tmp_path: Path) -> None
         number += size
         assert poster.post(rows) == size
     assert ids_of(engine) == list(range(number))
-    assert len(statements) <= 10
+    assert len(statements) <= 15
     engine.dispose()

@@ -54,9 +54,9 @@ _COLUMNS = (
     "duration_ms", "first_token_ms", "trace_id", "decision",
 )  # fmt: skip
 _LARGEST = 2**63 - 1
-_ROWS_PER_STATEMENT = (128, 32, 8, 1)
-"""Few sizes, so few statements: the driver keeps 128 compiled ones, and one for every size took 80 MB. SQLite binds
-32,766 values at most."""
+_ROWS_PER_STATEMENT = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Few sizes, so few statements: the driver keeps 128 compiled ones, and one for every size took 80 MB. Powers of two
+make any batch of a handful. SQLite binds 32,766 values at most."""
 
 
 class RefusedRowsError(StateError):
