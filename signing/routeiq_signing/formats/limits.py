@@ -18,7 +18,7 @@ class FormatLimits:
     tensor_values: int = 2_000_000  # as `json_values`; ten to fifteen a tensor
     dimensions: int = 64  # of one tensor
     onnx: int = (2 << 30) - 1  # protobuf's own limit
-    protobuf_fields: int = 4_000_000  # a graph of 50,000 nodes has 1,000,000
+    protobuf_fields: int = 2_000_000  # a graph of 50,000 nodes has 1,000,000
     protobuf_depth: int = 64  # messages in messages
     graph_depth: int = 16  # control flow: graphs in the attributes of nodes of graphs
     gguf_keys: int = 1 << 16

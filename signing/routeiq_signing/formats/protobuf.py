@@ -142,6 +142,9 @@ class Walk:
             at += size
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:
+        offset = at - self._chunk_at
+        if 0 <= offset < len(self._chunk) and at < stop and self._chunk[offset] < 0x80:
+            return self._chunk[offset], at + 1
         result = 0
         for shift in range(0, 70, 7):
             if at >= stop:

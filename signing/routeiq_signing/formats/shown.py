@@ -16,4 +16,8 @@ def shown(text: str, most: int = _MOST) -> str:
 
 
 def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    code = ord(character)
+    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    return short or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
