@@ -46,7 +46,7 @@ class Inspected:
 
 
 def inspect_path(path: Path) -> list[Inspected]:
-    """Return what the file `path` is, or each file below the folder `path`: those of a folder by name, then deeper ones.
+    """Return what the file `path` is, or each file below the folder `path`: by name, deeper ones later.
 
     Raises `SigningError` where there is nothing at `path`, or a folder holds no files.
     """
