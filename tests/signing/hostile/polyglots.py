@@ -48,6 +48,15 @@ def _tensors_and_pickle(canary: Path) -> Hostile:
     )
 
 
+def _line_and_pickle(canary: Path) -> Hostile:
+    """Return tensors whose header's length is `V`, which takes all up to a line break far into the weights."""
+    weights = bytes(2 << 20) + b"\n0" + payload(canary, 0)
+    header = json.dumps({"a": tensor(0, len(weights))}).encode().ljust(ord("V"))
+    return Hostile(
+        "weights.safetensors", tensors(header, weights), "safetensors, but a Python pickle", pickle.loads
+    )
+
+
 def _tensors_and_tar(canary: Path) -> Hostile:
     start = b'{"__metadata__": {"x": "'
     header = bytearray(start + b"0" * 800 + b'"}}')
@@ -118,6 +127,7 @@ def _onnx_and_zip(canary: Path) -> Hostile:
 
 CORPUS: Corpus = {
     "tensors that are a pickle too": _tensors_and_pickle,
+    "tensors with a pickle in their weights": _line_and_pickle,
     "tensors that are a tar too": _tensors_and_tar,
     "tensors that are a zip too": _tensors_and_zip,
     "tensors that are an HDF5 file too": _tensors_and_hdf5,

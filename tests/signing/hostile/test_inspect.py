@@ -138,8 +138,8 @@ def test_nothing_there_and_nothing_inside_are_refused(tmp_path: Path) -> None:
     assert (done.exit_code, "\x1b" in done.stderr) == (1, False)
 
 
-def test_a_file_larger_than_memory_is_read_in_parts(tmp_path: Path) -> None:
-    size = 64 << 30
+def test_a_large_file_is_read_in_parts(tmp_path: Path) -> None:
+    size = 2 << 30
     large = tmp_path / "model.safetensors"
     with large.open("wb") as file:  # a hole, which takes no space
         head = tensors({"a": tensor(0, size)})
