@@ -1,7 +1,8 @@
 """Judges bundles by what a site trusts and remembers: the `Trust` of `verify.bundle` for a pinned root.
 
 Keys come from the site's root, never from the medium; the sequence, the clock and the policy from its state. `judge` is
-what verification calls; `record` writes what was accepted, last, after whatever the bundle was verified for.
+what verification calls; `record` writes what was accepted, last, after whatever the bundle was verified for. Standard
+library only, Python 3.9: part of `verify.pyz`, where `keys` and `tuf_rules` are small ones (`pyz`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ATTACHMENT_KIND = "tuf-metadata"
 MEDIA_TYPE = "application/vnd.routeiq.tuf.metadata.v1+json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Accepted:
     """What `finish` accepted and `record` will remember."""
 

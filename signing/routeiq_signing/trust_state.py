@@ -3,6 +3,7 @@
 The folder is ROUTEIQ_TRUST_STATE, else /var/lib/routeiq/trust. A change is journaled first, then `state.json` is
 written beside, synced, moved into place and its folder synced: a power cut leaves the old state or the new one. A
 state that cannot be read, or that is gone while its journal is there, stops every verification that rests on it.
+Standard library only, Python 3.9: part of `verify.pyz`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,12 @@ class StateFolder:
 
 def to_text(time: datetime) -> str:
     """Return `time` as every document spells it."""
-    return time.astimezone(UTC).strftime(_FORM)
+    return time.astimezone(timezone.utc).strftime(_FORM)
 
 
 def from_text(text: str, what: str) -> datetime:
     """Return the time in `text`; raises `DocumentError`."""
     try:
-        return datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+        return datetime.strptime(text, _FORM).replace(tzinfo=timezone.utc)
     except ValueError:
         raise DocumentError(f"{what}: {text[:40]} is no time", subject=what) from None
