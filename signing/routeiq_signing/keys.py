@@ -1,32 +1,41 @@
-"""ECDSA P-256 keys: made, kept encrypted (PKCS#8), named by `keyid`, and used over SHA-256.
+"""ECDSA P-256 keys: made, kept encrypted (PKCS#8 or cosign's form), named by `keyid`, and used over SHA-256.
 
 Signatures are deterministic (RFC 6979), so the same key over the same bytes gives the same tar. The adapter to
-`cryptography`; its errors end here. Passphrases arrive as bytes and are never logged.
+`cryptography`; its errors end here. Passphrases arrive as bytes and are never logged. Keys in tokens: `pkcs11`.
 """
 
+import base64
+import binascii
 import hashlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from routeiq_signing.cosign_key import decrypt_cosign_key, encrypt_cosign_key, is_cosign_key
 from routeiq_signing.errors import KeyFileError
 from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.key_cost import check_pkcs8_cost
 from routeiq_signing.limits import LIMITS
 
 __all__ = [
     "DevelopmentKey",
+    "KeyForm",
     "PrivateKey",
     "PublicKey",
     "ensure_development_key",
     "generate_key_files",
+    "key_form",
     "load_private_key",
     "load_public_key",
 ]
+
+KeyForm = Literal["pkcs8", "cosign"]
+_PKCS8 = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 
 class PublicKey:
@@ -78,13 +87,13 @@ class PrivateKey:
 
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes, what: str) -> Self:
-        """Open an encrypted PKCS#8 key; a key that is not encrypted is refused with `KeyFileError`."""
-        if b"BEGIN ENCRYPTED PRIVATE KEY" not in pem:
-            raise KeyFileError(
-                f"{what}: no encrypted PKCS#8 key", subject=what, hint="make one with `routeiq key generate`"
-            )
+        """Open an encrypted key of either form; a key that is not encrypted is refused with `KeyFileError`."""
         try:
-            key = serialization.load_pem_private_key(pem, passphrase)
+            if is_cosign_key(pem):
+                key = serialization.load_der_private_key(decrypt_cosign_key(pem, passphrase, what), None)
+            else:
+                check_pkcs8_cost(_pkcs8(pem, what), what)
+                key = serialization.load_pem_private_key(pem, passphrase)
         except (ValueError, TypeError):
             raise KeyFileError(f"{what}: cannot be opened with this passphrase", subject=what) from None
         except UnsupportedAlgorithm:
@@ -93,10 +102,17 @@ class PrivateKey:
             raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what)
         return cls(key)
 
-    def to_pem(self, passphrase: bytes) -> bytes:
-        """Return the key as PKCS#8 encrypted under `passphrase` (at least one byte)."""
+    def to_pem(self, passphrase: bytes, form: KeyForm = "pkcs8") -> bytes:
+        """Return the key in `form`, encrypted under `passphrase` (at least one byte)."""
         if not passphrase:
             raise KeyFileError("the passphrase is empty", hint="keys are never stored in the clear")
+        if form == "cosign":
+            der = self._key.private_bytes(
+                serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            return encrypt_cosign_key(
+                der, passphrase, salt=secrets.token_bytes(32), nonce=secrets.token_bytes(24)
+            )
         return self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -122,13 +138,20 @@ def load_private_key(path: Path, passphrase: Callable[[], bytes]) -> PrivateKey:
     return PrivateKey.from_pem(read_capped(path, LIMITS.key_file), passphrase(), str(path))
 
 
-def generate_key_files(path: Path, passphrase: bytes) -> PrivateKey:
+def key_form(pem: bytes) -> KeyForm | None:
+    """Return in which form `pem` holds a private key, or None when it holds none."""
+    if is_cosign_key(pem):
+        return "cosign"
+    return "pkcs8" if b"PRIVATE KEY-----" in pem else None
+
+
+def generate_key_files(path: Path, passphrase: bytes, form: KeyForm = "pkcs8") -> PrivateKey:
     """Make a key; write it to `path` (0600) and its public half to `path` + `.pub`. Neither may exist yet."""
     public = path.with_name(path.name + ".pub")
     if public.exists():
         raise KeyFileError(f"{public}: exists already", subject=str(public), hint="name another file")
     key = PrivateKey.generate()
-    write_atomic(path, key.to_pem(passphrase), mode=0o600, replace=False)
+    write_atomic(path, key.to_pem(passphrase, form), mode=0o600, replace=False)
     write_atomic(public, key.public.pem, replace=False)
     return key
 
@@ -141,3 +164,19 @@ def ensure_development_key(directory: Path) -> DevelopmentKey:
         generate_key_files(path, read_capped(secret, LIMITS.passphrase))
     passphrase = read_capped(secret, LIMITS.passphrase)
     return DevelopmentKey.from_pem(read_capped(path, LIMITS.key_file), passphrase, str(path))
+
+
+def _pkcs8(pem: bytes, what: str) -> bytes:
+    """Return the DER of the encrypted PKCS#8 key in `pem`."""
+    begin = pem.find(_PKCS8)
+    if begin < 0:
+        raise KeyFileError(
+            f"{what}: no encrypted PKCS#8 or cosign key",
+            subject=what,
+            hint="make one with `routeiq key generate`",
+        )
+    body = pem[begin + len(_PKCS8) :].partition(b"-----END ENCRYPTED PRIVATE KEY-----")[0]
+    try:
+        return base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        raise KeyFileError(f"{what}: cut off or damaged: no encrypted PKCS#8 key", subject=what) from None

@@ -51,7 +51,7 @@ def test_a_key_in_the_clear_is_refused(tmp_path: Path) -> None:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with pytest.raises(KeyFileError, match="no encrypted PKCS#8 key"):
+    with pytest.raises(KeyFileError, match="no encrypted PKCS#8 or cosign key"):
         PrivateKey.from_pem(pem, b"", "k")
 
 
