@@ -16,7 +16,7 @@ from typing import Optional, Tuple
 
 from routeiq_signing.errors import KeyFileError
 
-__all__ = ["read_public_pem", "verify"]
+__all__ = ["Point", "read_public_pem", "subject_public_key_info", "verify"]
 
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -46,6 +46,11 @@ def read_public_pem(pem: bytes, what: str) -> tuple[str, Point]:
     if x >= P or y >= P or (y * y - (x * x * x - 3 * x + B)) % P:
         raise KeyFileError(f"{what}: its point is not on P-256", subject=what)
     return hashlib.sha256(der).hexdigest(), (x, y)
+
+
+def subject_public_key_info(point: Point) -> bytes:
+    """Return the DER SubjectPublicKeyInfo of `point`."""
+    return _SPKI + b"\4" + point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
 
 
 def verify(point: Point, signature: bytes, message: bytes) -> bool:

@@ -13,13 +13,15 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
-from routeiq_signing.errors import DocumentError, TrustStateError, VerificationError
+from routeiq_signing.errors import TrustStateError, VerificationError
 from routeiq_signing.files import read_capped
 from routeiq_signing.limits import LIMITS
+from routeiq_signing.trust_chain import follow_roots
 from routeiq_signing.trust_document import SitePolicy, TrustState
 from routeiq_signing.trust_state import StateFolder, from_text, to_text
 from routeiq_signing.tuf_metadata import Signers, read_root
-from routeiq_signing.tuf_rules import accept_first_root, accept_next_root, recall
+from routeiq_signing.tuf_offered import strict_root
+from routeiq_signing.tuf_rules import accept_first_root, recall
 
 __all__ = [
     "add_roots",
@@ -70,39 +72,16 @@ def add_roots(folder: StateFolder, roots: Mapping[str, bytes], now: datetime) ->
 
     A root that the site has already is passed over when it is the same one; raises `VerificationError` otherwise.
     """
-    parsed = []
     for what, raw in roots.items():
-        try:
-            parsed.append((read_root(raw, what)[1].version, what, raw))
-        except DocumentError as error:
-            raise VerificationError(str(error), step=3, subject=what, hint=error.hint) from None
-    parsed.sort()
+        strict_root(raw, what)
 
     def follow(state: TrustState) -> TrustState:
-        current = state.root.encode()
-        for version, what, raw in parsed:
-            held = read_root(current)[1].version
-            if version > held:
-                accept_next_root(current, raw, what)
-                current = raw
-            elif version == held and raw != current:
-                raise VerificationError(
-                    f"{what}: another root {version} is pinned",
-                    step=4,
-                    subject=what,
-                    hint="two roots of one number: ask the producer which one is real",
-                )
-        if current == state.root.encode():
-            raise VerificationError(
-                f"root {parsed[-1][0]}: not newer than root {read_root(current)[1].version}, which is pinned",
-                step=4,
-                subject=parsed[-1][1],
-            )
         seen = max(now, from_text(state.last_seen, "state.json"))
-        return replace(state, root=current.decode(), last_seen=to_text(seen))
+        return replace(state, root=follow_roots(state.root.encode(), roots).decode(), last_seen=to_text(seen))
 
-    last = parsed[-1]
-    return folder.change(follow, {"event": "root", "root": last[0], "fingerprint": fingerprint(last[2])}, now)
+    last = max(roots.values(), key=lambda raw: read_root(raw)[1].version)
+    event = {"event": "root", "root": read_root(last)[1].version, "fingerprint": fingerprint(last)}
+    return folder.change(follow, event, now)
 
 
 def set_policy(folder: StateFolder, policy: SitePolicy, now: datetime) -> TrustState:
