@@ -8,7 +8,7 @@ Thread-safe; to change the artifact, swap the whole object.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routeiq_router.artifact import Artifact, EmbedderIdentity, parse_artifact
 from routeiq_router.cache import LRUCache
@@ -16,6 +16,7 @@ from routeiq_router.decide import Candidate, Ranked, rank
 from routeiq_router.embedder import MAX_TOKENS, TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
+from routeiq_router.objective import Objective
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
 from routeiq_router.strategies.registry import strategy
 from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, prompt_key, surface_features
@@ -34,7 +35,7 @@ class Decision:
 
     group: str
     score: float | None
-    """Quality minus weighted cost of the chosen group; None when the declared order decided."""
+    """Of the chosen group (`decide`); None when the declared order decided."""
     ranking: tuple[Ranked, ...]
     """All candidates, best first; the chosen one is `ranking[0]`, the next fallback `ranking[1]`."""
     strategy: str
@@ -44,6 +45,9 @@ class Decision:
     duration_seconds: float
     cached: bool = False
     """Whether the prediction was remembered: nothing was embedded."""
+    objective: Objective = field(default_factory=Objective)
+    seed: int | None = None
+    """What ordered equals; None: their declaration."""
 
 
 class Router:
@@ -102,10 +106,14 @@ class Router:
         """Return the qualities [n, models] of prompts embedded before ([n, dimension], [n, SURFACE_SIZE])."""
         return predict_blocks(self._predictor, Inputs(embeddings, surface))
 
-    def check_models(self, model_map: Mapping[str, str]) -> None:
-        """Raise `RouterError` unless every group (key) is mapped to a model of the artifact (value)."""
+    def describe(self, prompt: str) -> tuple[FloatArray, FloatArray]:
+        """Return what a prediction is made from: vector [dimension] and surface features [SURFACE_SIZE]."""
+        return self.embedder.embed(prompt), surface_features(prompt, self._limits)
+
+    def check_models(self, model_map: Mapping[str, str | None]) -> None:
+        """Raise `RouterError` unless every group (key) is mapped to a model of the artifact (value), or to None."""
         for group, model in model_map.items():
-            if model not in self.models:
+            if model is not None and model not in self.models:
                 raise RouterError(
                     f"{group}: artifact {self.name!r} knows no model {model!r}",
                     subject=group,
@@ -115,42 +123,50 @@ class Router:
     def rank(
         self,
         prompt: str,
-        candidates: Mapping[str, str],
+        candidates: Mapping[str, str | None],
         cost_weight: float = 0.0,
         *,
         costs: Mapping[str, float] | None = None,
+        latencies: Mapping[str, float | None] | None = None,
+        objective: Objective | None = None,
+        seed: int | None = None,
     ) -> Decision:
         """Rank model groups for a prompt; blocks for some milliseconds, so call it from an executor.
 
-        `candidates` maps each group, in declared order, to the artifact's model that stands for it; `costs`
-        gives a group's unit cost where it differs from that model's in the artifact. `cost_weight` is the
+        `candidates` maps each group, in declared order, to the artifact's model that stands for it (None: no model
+        does, and it comes after the others); `costs` gives a group's unit cost where it differs from that model's in
+        the artifact, `latencies` how long it takes. `objective`, `seed`: see `decide`; `cost_weight` is the
         quality that one would give up to go from the dearest candidate to a free one. Raises `RouterError`
         for a wrong configuration (unknown model, no candidate), never for a prompt.
         """
         started = time.perf_counter()
         values, reason, cached = self._judge(prompt)
-        return self._decide(candidates, cost_weight, costs, values, reason, started, cached=cached)
+        terms = _Terms(objective or Objective(cost=cost_weight), costs or {}, latencies or {}, seed)
+        return self._decide(candidates, terms, values, reason, started, cached=cached)
 
     def recall(
         self,
         prompt: str,
-        candidates: Mapping[str, str],
+        candidates: Mapping[str, str | None],
         cost_weight: float = 0.0,
         *,
         costs: Mapping[str, float] | None = None,
+        latencies: Mapping[str, float | None] | None = None,
+        objective: Objective | None = None,
+        seed: int | None = None,
     ) -> Decision | None:
         """Return what `rank` would, if the prompt's prediction is remembered; quick enough for an event loop."""
         started = time.perf_counter()
         values = self._known.get(prompt_key(prompt, self.digest))
         if values is None:
             return None
-        return self._decide(candidates, cost_weight, costs, values, _PREDICTED, started, cached=True)
+        terms = _Terms(objective or Objective(cost=cost_weight), costs or {}, latencies or {}, seed)
+        return self._decide(candidates, terms, values, _PREDICTED, started, cached=True)
 
     def _decide(
         self,
-        candidates: Mapping[str, str],
-        cost_weight: float,
-        costs: Mapping[str, float] | None,
+        candidates: Mapping[str, str | None],
+        terms: "_Terms",
         values: tuple[float, ...] | None,
         reason: str,
         started: float,
@@ -158,22 +174,30 @@ class Router:
         cached: bool,
     ) -> Decision:
         self.check_models(candidates)
+        own = self.artifact.costs
         entries = [
-            Candidate(group, model, (costs or {}).get(group, self.artifact.costs[model]))
+            Candidate(
+                group,
+                model,
+                terms.costs.get(group, 0.0 if model is None else own[model]),
+                terms.latencies.get(group),
+            )
             for group, model in candidates.items()
         ]
         quality = None if values is None else dict(zip(self.models, values, strict=True))
-        ranking = rank(entries, quality, cost_weight=cost_weight)
+        ranking = rank(entries, quality, objective=terms.objective, seed=terms.seed)
         return Decision(
             group=ranking[0].group,
             score=ranking[0].score,
             ranking=ranking,
             strategy=self.strategy,
             artifact_digest=self.digest,
-            cost_weight=cost_weight,
+            cost_weight=terms.objective.cost,
             reason=reason,
             duration_seconds=time.perf_counter() - started,
             cached=cached,
+            objective=terms.objective,
+            seed=terms.seed,
         )
 
     def _predict(self, prompt: str) -> tuple[tuple[float, ...], bool]:
@@ -186,7 +210,7 @@ class Router:
         return values, False
 
     def _infer(self, prompt: str) -> tuple[float, ...]:
-        vector, surface = self.embedder.embed(prompt), surface_features(prompt, self._limits)
+        vector, surface = self.describe(prompt)
         return tuple(self.predict_many(vector[None, :], surface[None, :])[0].tolist())
 
     def _judge(self, prompt: str) -> tuple[tuple[float, ...] | None, str, bool]:
@@ -197,6 +221,16 @@ class Router:
         except RouterError as error:
             return None, f"declared order: {error}", False
         return values, _PREDICTED, cached
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a choice is made by, beside the prompt."""
+
+    objective: Objective
+    costs: Mapping[str, float]
+    latencies: Mapping[str, float | None]
+    seed: int | None
 
 
 def _check_fit(artifact: Artifact, embedder: Embedder) -> None:
