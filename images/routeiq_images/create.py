@@ -21,7 +21,7 @@ from routeiq_images.assemble import BuiltImage, assemble
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE, BlobStore
 from routeiq_images.definition import load_definitions
 from routeiq_images.inputs import write_inputs
-from routeiq_images.materials import Materials, ModelFolder
+from routeiq_images.materials import Materials, ModelFolder, freeze
 from routeiq_images.readme import carried_readme
 from routeiq_images.release import Release
 from routeiq_images.sbom import make_sbom
@@ -67,8 +67,9 @@ def create_bundle(
         tempfile.TemporaryDirectory(dir=materials.workspace.build, prefix="layout-") as folder,
         _pending(inputs) as pending,
     ):
+        materials = freeze(materials, Path(folder) / "source")
         write_inputs(materials, pending, progress)
-        store = BlobStore(Path(folder))
+        store = BlobStore(Path(folder) / "layout")
         built = tuple(
             assemble(definition, materials, release.version, store, progress)
             for definition in load_definitions(materials.definitions)

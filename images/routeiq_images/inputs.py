@@ -2,8 +2,9 @@
 
 `inputs.json` maps names to digests, by kind; contents lie beside it as `blobs/sha256/<hex>`, each once. In it are the
 Debian packages, the wheels of the image and of the build host (Node's among them), npm's packages, model files (the
-exported graphs among them) and our source with its executable bits. The export's own tools (torch and others) are not:
-they weigh more than all the rest, and what they made is here.
+exported graphs among them), our source with its executable bits, and the locks that were used but are not in it (a
+development build's own). The export's own tools (torch and others) are not: they weigh more than all the rest, and what
+they made is here.
 """
 
 import hashlib
@@ -36,6 +37,8 @@ def write_inputs(materials: Materials, path: Path, progress: Progress) -> None:
     debs = {deb.name: deb for image in fetched.images.values() for deb in image.debs}
     wheels = {wheel.filename: wheel.path for group in fetched.wheels.values() for wheel in group}
     wheels |= {model.wheel.filename: model.wheel.path for model in fetched.models.values()}
+    source = source_files(materials.source)
+    root = materials.workspace.root
     document: dict[str, Any] = {
         "schema": INPUTS_SCHEMA,
         "debs": {f"{name}={deb.version}": digest(deb.path) for name, deb in sorted(debs.items())},
@@ -44,8 +47,9 @@ def write_inputs(materials: Materials, path: Path, progress: Progress) -> None:
         "models": {folder.name: _digests(folder.files, digest) for folder in materials.models},
         "source": {
             name: {"sha256": digest(file), "executable": executable}
-            for name, (file, executable) in source_files(materials.source).items()
+            for name, (file, executable) in source.items()
         },
+        "locks": {lock.path: digest(root / lock.path) for lock in fetched.locks if lock.path not in source},
     }
     write_tar(path, {"inputs.json": rfc8785.dumps(document), **dict(sorted(blobs.items()))}, progress)
 

@@ -3,9 +3,10 @@
 The border between `routeiq_vendor` and the builder; nothing else here imports the fetchers.
 """
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from routeiq_images.errors import ImagesError
@@ -16,7 +17,10 @@ from routeiq_vendor.weights.store import RUNTIME_FILES
 from routeiq_vendor.wheels.store import Wheel, load_lock
 from routeiq_vendor.workspace import Workspace
 
-__all__ = ["Materials", "ModelFolder", "gather", "source_files"]
+__all__ = ["Materials", "ModelFolder", "freeze", "gather", "source_files"]
+
+_PRETRAINED = "router/pretrained/"
+_NOT_SOURCE = frozenset({"build", "dist", ".venv", ".git"})
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,13 @@ class Materials:
     models: tuple[ModelFolder, ...]
     console: Path
     """The built operator console."""
+    frozen: Path | None = None
+    """A copy of our tree that nobody edits; see `freeze`."""
 
     @property
     def source(self) -> Path:
-        """The checkout."""
-        return self.workspace.root
+        """Our own tree."""
+        return self.frozen or self.workspace.root
 
     @property
     def definitions(self) -> Path:
@@ -116,33 +122,64 @@ def gather(workspace: Workspace, progress: Progress, *, offline: bool, release: 
             ModelFolder(name, "embedder", place, {path: files[path] for path in RUNTIME_FILES}, baked=True)
         )
         models.append(ModelFolder(f"{name}-fp32", "embedder", place, files, baked=False))
-    for folder in sorted((workspace.root / "router" / "pretrained").glob("*/router.json")):
-        files = {
-            path.relative_to(folder.parent).as_posix(): path
-            for path in folder.parent.rglob("*")
-            if path.is_file()
-        }
+    pretrained: dict[str, dict[str, Path]] = {}
+    for path, (file, _) in source_files(workspace.root).items():
+        if path.startswith(_PRETRAINED):
+            name, _, inside = path.removeprefix(_PRETRAINED).partition("/")
+            pretrained.setdefault(name, {})[inside] = file
+    for name, files in pretrained.items():
         files.pop("model.sig", None)
-        place = f"routers/{folder.parent.name}"
-        models.append(ModelFolder(folder.parent.name, "router", place, files, baked=True))
+        if "router.json" in files:
+            models.append(ModelFolder(name, "router", f"routers/{name}", files, baked=True))
     console = ensure_console(workspace, progress, offline=offline)
     return Materials(workspace, fetched, tuple(models), console)
 
 
+def freeze(materials: Materials, into: Path) -> Materials:
+    """Copy our source to `into`, and return the materials with everything of ours taken from there.
+
+    A file that is edited while a bundle is built, or that nobody added to git, would be in the bundle and not among its
+    inputs: nobody could build it again.
+    """
+    root = materials.workspace.root
+    for path, (file, executable) in source_files(root).items():
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        target.chmod(0o755 if executable else 0o644)
+    models = []
+    for model in materials.models:
+        files = {
+            path: into / file.relative_to(root)
+            if model.kind == "router" and file.is_relative_to(root)
+            else file
+            for path, file in model.files.items()
+        }
+        models.append(replace(model, files=files))
+    return replace(materials, models=tuple(models), frozen=into)
+
+
 def source_files(root: Path) -> dict[str, tuple[Path, bool]]:
     """Return path → (file, executable) of our own source: what git tracks, or all that is there without git."""
-    git = ["git", "-C", str(root), "ls-files", "-z", "--stage"]
-    listed = subprocess.run(git, capture_output=True, check=False)
     files: dict[str, tuple[Path, bool]] = {}
-    if listed.returncode == 0 and listed.stdout:
-        for line in listed.stdout.decode().rstrip("\0").split("\0"):
+    listed = _tracked(root)
+    if listed:
+        for line in listed.rstrip("\0").split("\0"):
             mode, path = line.partition(" ")[0], line.partition("\t")[2]
             if (root / path).is_file():
                 files[path] = (root / path, mode == "100755")
         return dict(sorted(files.items()))
-    skipped = {"build", "dist", ".venv", ".git", "__pycache__"}
     for file in root.rglob("*"):
-        relative = file.relative_to(root)
-        if file.is_file() and not skipped & set(relative.parts):
-            files[relative.as_posix()] = (file, bool(file.stat().st_mode & 0o100))
+        parts = file.relative_to(root).parts
+        if file.is_file() and parts[0] not in _NOT_SOURCE and "__pycache__" not in parts:
+            files["/".join(parts)] = (file, bool(file.stat().st_mode & 0o100))
     return dict(sorted(files.items()))
+
+
+def _tracked(root: Path) -> str:
+    """Return what `git ls-files --stage -z` prints; nothing where there is no git."""
+    git = ["git", "-C", str(root), "ls-files", "-z", "--stage"]
+    try:
+        return subprocess.run(git, capture_output=True, check=True).stdout.decode()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return ""
