@@ -1,6 +1,7 @@
-"""`python3 verify.pyz TAR --key PUB`: the verifier for a host that has nothing but Python 3.9.
+"""`python3 verify.pyz TAR --key PUB` or `--root STATE`: the verifier for a host that has nothing but Python 3.9.
 
-The same rules as `routeiq bundle verify`, with P-256 in plain Python. Exit 0 accepted, 1 refused, 2 wrong usage.
+The same rules as `routeiq bundle verify`, with P-256 and TUF's rules in plain Python. It judges by a site's state and
+never writes it. Exit 0 accepted, 1 refused, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from routeiq_signing import _p256
-from routeiq_signing.errors import RouteIQError
+from routeiq_signing.errors import RouteIQError, VerificationError
 from routeiq_signing.files import read_capped
 from routeiq_signing.limits import LIMITS
-from routeiq_signing.verify.bundle import PinnedKey, verify_bundle
+from routeiq_signing.standalone_trust import Basis, by_key, by_root
+from routeiq_signing.verify.bundle import verify_bundle
 
 __all__ = ["main"]
 
@@ -56,31 +57,69 @@ class _TerminalProgress:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the verifier; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="verify.pyz",
-        description="Verify a RouteIQ bundle with the public key that you were given by a second channel.",
-    )
-    parser.add_argument("tar", metavar="TAR", type=Path, help="the bundle, routeiq-<version>-linux-amd64.tar")
-    parser.add_argument("--key", metavar="PUB", type=Path, required=True, help="PEM public key (ECDSA P-256)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    now = datetime.now(timezone.utc)
     try:
-        keyid, point = _p256.read_public_pem(read_capped(options.key, LIMITS.key_file), str(options.key))
-        key = PinnedKey(keyid, lambda signature, message: _p256.verify(point, signature, message))
+        basis = _basis(options, now)
         with options.tar.open("rb", buffering=0) as tar:
-            report = verify_bundle(
-                tar, key=key, now=datetime.now(timezone.utc), progress=_TerminalProgress()
-            ).report
+            report = verify_bundle(tar, key=basis.trust, now=now, progress=_TerminalProgress()).report
     except RouteIQError as error:
-        return _refused(str(error), error.hint, error.subject, as_json=options.json)
+        return _refused(error, as_json=options.json)
     except OSError as error:
-        return _refused(f"{options.tar}: {error.strerror}", None, str(options.tar), as_json=options.json)
+        fault = RouteIQError(f"{options.tar}: {error.strerror}", subject=str(options.tar))
+        return _refused(fault, as_json=options.json)
+    report.notes.extend(basis.notes)
+    report.lacks.extend(basis.lacks)
+    report.warnings.extend(basis.lacks)
     print(json.dumps(report.to_json(), indent=2, sort_keys=True) if options.json else report.to_text())  # noqa: T201
     return 0
 
 
-def _refused(message: str, hint: str | None, subject: str | None, *, as_json: bool) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="verify.pyz",
+        description="Verify a RouteIQ bundle by the public key, or the root, that you were given by a second channel.",
+    )
+    parser.add_argument("tar", metavar="TAR", type=Path, help="the bundle, routeiq-<version>-linux-amd64.tar")
+    by = parser.add_mutually_exclusive_group(required=True)
+    by.add_argument("--key", metavar="PUB", type=Path, help="PEM public key (ECDSA P-256)")
+    by.add_argument(
+        "--root",
+        metavar="STATE_OR_ROOT",
+        nargs="+",
+        type=Path,
+        help="the site's trust (its folder, or state.json; only read), or N.root.json; then the roots that follow it",
+    )
+    parser.add_argument(
+        "--fingerprint", metavar="HEX", help="with --root N.root.json: its SHA-256, from the second channel"
+    )
+    parser.add_argument(
+        "--allow-rollback",
+        metavar="REASON",
+        help="with --root STATE: take an older bundle; the report says so",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
+    return parser
+
+
+def _basis(options: argparse.Namespace, now: datetime) -> Basis:
+    if options.key is not None:
+        return by_key(read_capped(options.key, LIMITS.key_file), str(options.key))
+    pinned, *following = options.root
+    return by_root(
+        pinned,
+        {str(path): read_capped(path, LIMITS.tuf_metadata) for path in following},
+        options.tar,
+        now,
+        fingerprint=options.fingerprint,
+        allow_rollback=options.allow_rollback,
+    )
+
+
+def _refused(error: RouteIQError, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"accepted": False, "error": message, "subject": subject}, indent=2))  # noqa: T201
-    sys.stderr.write(f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else ""))
+        step = error.step if isinstance(error, VerificationError) else 0
+        refusal = {"accepted": False, "error": str(error), "subject": error.subject, "step": step}
+        print(json.dumps(refusal, indent=2))  # noqa: T201
+    sys.stderr.write(f"error: {error}\n" + (f"\nhint: {error.hint}\n" if error.hint else ""))
     return 1

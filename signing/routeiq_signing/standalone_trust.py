@@ -1,0 +1,98 @@
+"""What `verify.pyz` judges by: one public key, a site's state, or a root's file with the roots that follow it.
+
+Only reads. Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from routeiq_signing.errors import SigningError, VerificationError
+from routeiq_signing.files import read_capped
+from routeiq_signing.keys import PublicKey
+from routeiq_signing.limits import LIMITS
+from routeiq_signing.trust_chain import follow_roots
+from routeiq_signing.trust_cosign import read_site_signatures
+from routeiq_signing.trust_document import TrustState
+from routeiq_signing.trust_site import SiteTrust
+from routeiq_signing.trust_state import StateFolder, to_text
+from routeiq_signing.tuf_rules import accept_first_root
+from routeiq_signing.verify.trust import OneKey, PinnedKey, Trust
+
+__all__ = ["Basis", "by_key", "by_root"]
+
+_NO_STATE = "one root and no site's state: no rollback protection"
+_SEPARATORS = re.compile(r"[\s:-]")
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The judge, and what the report must say of it."""
+
+    trust: Trust
+    notes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+
+def by_key(pem: bytes, what: str) -> Basis:
+    """Judge by one pinned key; raises `KeyFileError`."""
+    key = PublicKey.from_pem(pem, what)
+    return Basis(OneKey(PinnedKey(key.keyid, key.verifies)))
+
+
+def by_root(
+    pinned: Path,
+    following: Mapping[str, bytes],
+    tar: Path,
+    now: datetime,
+    *,
+    fingerprint: str | None,
+    allow_rollback: str | None,
+) -> Basis:
+    """Judge by `pinned` (a trust folder, its state.json, or a root's file), then the roots `following` it.
+
+    Raises `SigningError` for a state that is damaged, a root that is not the one of `fingerprint`, a broken chain.
+    """
+    if allow_rollback is not None and not allow_rollback.strip():
+        raise SigningError("--allow-rollback wants a reason")
+    state, notes, lacks = _pinned(pinned, now, fingerprint)
+    if following:
+        state = replace(state, root=follow_roots(state.root.encode(), following).decode())
+    signatures = read_site_signatures(tar, state.policy.keys())
+    trust = SiteTrust(state, now, cosignatures=signatures, allow_rollback=allow_rollback)
+    return Basis(trust, notes, lacks)
+
+
+def _pinned(
+    path: Path, now: datetime, fingerprint: str | None
+) -> tuple[TrustState, tuple[str, ...], tuple[str, ...]]:
+    folder = path if path.is_dir() else path.parent if path.name == "state.json" else None
+    if folder is not None:
+        if fingerprint is not None:
+            raise SigningError(
+                "--fingerprint goes with a root's file: a site's state was compared when it began",
+                subject=str(path),
+            )
+        return StateFolder(folder).load(), ("judged by the site's state, which is left as it is",), ()
+    raw = read_capped(path, LIMITS.tuf_metadata)
+    digest = hashlib.sha256(raw).hexdigest()
+    if fingerprint is not None:
+        wanted = _SEPARATORS.sub("", fingerprint).lower()
+        if not hmac.compare_digest(digest.encode(), wanted.encode()):
+            raise VerificationError(
+                f"{path}: its fingerprint is {digest}, not the one given",
+                step=2,
+                subject=str(path),
+                hint="do not go on: ask the producer for the fingerprint by telephone, and for the file again",
+            )
+        note = f"pinned by the fingerprint {digest}"
+    else:
+        note = f"the root's fingerprint is {digest}: compare it with the one from the second channel"
+    accept_first_root(raw, str(path))
+    return TrustState(raw.decode("ascii"), to_text(now)), (note,), (_NO_STATE,)
