@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
+from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
 from routeiq_appliance.cli.bundle_site import cosign, required_key, site_options, site_trust
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
@@ -33,6 +35,8 @@ def bundle() -> None:
 
 
 bundle.add_command(cosign)
+for _command in CARRY_COMMANDS:
+    bundle.add_command(_command)
 
 
 @bundle.command()
@@ -137,12 +141,14 @@ def _describe(manifest: BundleManifest, digest: str) -> str:
 @bundle.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
 @click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
+@click.option("--old", type=_PATH, help="Where TAR is a delta: the bundle that it was made from")
 @site_options
 @click.option("--no-record", is_flag=True, help="With --root: leave the site's state as it is")
 @json_option
 def verify(
     tar: Path,
     key_file: Path | None,
+    old: Path | None,
     by_root: bool,
     allow_rollback: str | None,
     trust_state: Path | None,
@@ -159,12 +165,12 @@ def verify(
         site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
         if site is not None:
             trust, record = site
-            report = verify_bundle_file(tar, key=trust, progress=BarProgress()).report
+            report = verify_whole_or_delta(tar, old, trust).report
             if not no_record:
                 record()
         else:
             key = load_public_key(required_key(tar, key_file))
-            report = verify_bundle_file(tar, key=key, progress=BarProgress()).report
+            report = verify_whole_or_delta(tar, old, key).report
     except RouteIQError as error:
         if as_json:
             refusal = {"accepted": False, "error": str(error), "subject": error.subject}
