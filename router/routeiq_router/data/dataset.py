@@ -1,7 +1,8 @@
 """Reads prompts with measured scores: JSON Lines, plain or gzip, one object a line.
 
-`{"id", "prompt", "scores": {model: 0..1}}`, other members ignored. A model absent from `scores` was not
-measured: missing (NaN), never 0. Decides what is well formed; which rows to use is for `split`.
+`{"id", "prompt", "scores": {model: 0..1}}` and, for evaluation, `"task"`; other members are ignored. A model absent from
+`scores` was not measured: missing (NaN), never 0. The same id with the same prompt may stand in several places (one file
+a model, say), but never with two scores for one model. Decides what is well formed; which rows to use is for `split`.
 """
 
 import gzip
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
@@ -22,6 +24,17 @@ from routeiq_router.strict_json import parse_json
 __all__ = ["Dataset", "Source", "read_data"]
 
 _GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line, and where it stands (`file:line`)."""
+
+    where: str
+    identity: str
+    prompt: str
+    scores: dict[str, float]
+    task: str
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,22 @@ class Dataset:
     prompts: list[str]
     models: tuple[str, ...]
     scores: FloatArray
+    tasks: tuple[str, ...] = ()
+    """What kind of prompt each is, in the data's own words; empty where it does not say. Nothing learns from it."""
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp], models: Sequence[str]) -> "Dataset":
+        """Return the rows at `rows` with the scores of `models` alone; sources stay, for they were read whole."""
+        return Dataset(
+            self.sources,
+            [self.ids[row] for row in rows],
+            [self.prompts[row] for row in rows],
+            tuple(models),
+            self.scores_for(models)[rows],
+            tuple(self.tasks[row] for row in rows) if self.tasks else (),
+        )
 
     def scores_for(self, models: Sequence[str]) -> FloatArray:
         """Return the scores with one column per name in `models`; NaN for models that are not here."""
@@ -61,25 +87,49 @@ def read_data(paths: Sequence[Path], *, scored: bool, limits: Limits = DEFAULT_L
     Raises `RouterError` that names file and line; OSError from the file system.
     """
     sources: list[Source] = []
-    rows: list[tuple[str, str, dict[str, float]]] = []
+    rows: list[_Row] = []
+    known: dict[tuple[str, str], _Row] = {}
     for path in paths:
         before = len(rows)
-        rows.extend(_rows(path, scored, limits))
+        for row in _rows(path, scored, limits):
+            _check_again(row, known)
+            rows.append(row)
         if len(rows) == before:
             raise RouterError(f"{path}: no rows", subject=str(path))
         if len(rows) > limits.data_rows:
             raise RouterError(f"{path}: more than {limits.data_rows} rows", subject=str(path))
         sources.append(Source(path.name, _digest(path), len(rows) - before))
-    models = tuple(sorted({model for _, _, scores in rows for model in scores}))
+    models = tuple(sorted({model for row in rows for model in row.scores}))
     column = {model: index for index, model in enumerate(models)}
     table = np.full((len(rows), len(models)), np.nan, dtype=np.float32)
-    for row, (_, _, scores) in enumerate(rows):
-        for model, score in scores.items():
-            table[row, column[model]] = score
-    return Dataset(tuple(sources), [row[0] for row in rows], [row[1] for row in rows], models, table)
+    for number, row in enumerate(rows):
+        for model, score in row.scores.items():
+            table[number, column[model]] = score
+    return Dataset(
+        tuple(sources),
+        [row.identity for row in rows],
+        [row.prompt for row in rows],
+        models,
+        table,
+        tuple(row.task for row in rows),
+    )
 
 
-def _rows(path: Path, scored: bool, limits: Limits) -> Iterator[tuple[str, str, dict[str, float]]]:
+def _check_again(row: "_Row", known: dict[tuple[str, str], "_Row"]) -> None:
+    """Raise `RouterError` when this id and prompt were read before with another score for a model."""
+    first = known.setdefault((row.identity, row.prompt), row)
+    for model, score in row.scores.items():
+        before = first.scores.get(model, score)
+        if before != score:
+            raise RouterError(
+                f"{row.where}: id {row.identity[:80]!r} again, and {model[:80]!r} now scores {score:g}; "
+                f"{first.where} says {before:g}",
+                subject=row.where,
+                hint="keep one of the two lines; two measurements of one prompt need two ids",
+            )
+
+
+def _rows(path: Path, scored: bool, limits: Limits) -> Iterator["_Row"]:
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
         raw.seek(0)
@@ -105,7 +155,7 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, path: Path, limits: Limits) -> Ite
             yield number, line
 
 
-def _row(value: Any, where: str, scored: bool) -> tuple[str, str, dict[str, float]]:
+def _row(value: Any, where: str, scored: bool) -> _Row:
     if not isinstance(value, dict):
         raise RouterError(f"{where}: not a JSON object", subject=where)
     identity, prompt, scores = value.get("id"), value.get("prompt"), value.get("scores", {})
@@ -113,8 +163,11 @@ def _row(value: Any, where: str, scored: bool) -> tuple[str, str, dict[str, floa
         raise RouterError(f"{where}: 'id' is not a text", subject=where)
     if not isinstance(prompt, str):
         raise RouterError(f"{where}: 'prompt' is not a text", subject=where)
+    task = value.get("task") or ""
+    if not isinstance(task, str):
+        raise RouterError(f"{where}: 'task' is not a text", subject=where)
     if not scored:
-        return str(identity), prompt, {}
+        return _Row(where, str(identity), prompt, {}, task)
     if not isinstance(scores, dict) or not scores:
         raise RouterError(f"{where}: 'scores' names no model", subject=where)
     for model, score in scores.items():
@@ -123,7 +176,8 @@ def _row(value: Any, where: str, scored: bool) -> tuple[str, str, dict[str, floa
             isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1
         ):
             raise RouterError(f"{where}: score of {model[:80]!r} is {score!r:.40}, want 0..1", subject=where)
-    return str(identity), prompt, {model: score for model, score in scores.items() if score is not None}
+    measured = {model: float(score) for model, score in scores.items() if score is not None}
+    return _Row(where, str(identity), prompt, measured, task)
 
 
 def _digest(path: Path) -> str:

@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from routeiq_router.evaluation.hull import Array, area, cost_of
 
 __all__ = [
     "COST_WEIGHTS",
-    "Array",
+    "CURVE_WEIGHTS",
     "Fit",
     "RoutingValue",
     "Sweep",
     "bootstrap_gain",
+    "bootstrap_gains",
+    "expected_calibration_error",
     "fit_per_model",
     "routing_value",
     "sweep",
 ]
-
-Array = NDArray[np.float64]
 
 CURVE_WEIGHTS: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """The trade-offs that a report lists."""
@@ -62,6 +63,9 @@ class RoutingValue:
     cost_at_95: float | None
     """The least cost that reaches 95 % of the best single model's quality, as a share of that model's cost."""
 
+    cost_at_100: float | None
+    """The same for all of its quality."""
+
     @property
     def gain(self) -> float:
         """AIQ above the hull."""
@@ -78,6 +82,8 @@ class Fit:
     baseline_rmse: float
     """The error of always saying this model's mean here."""
     correlation: float | None
+    ece: float
+    """Expected calibration error; see `expected_calibration_error`."""
 
 
 def sweep(predicted: Array, scores: Array, unit_costs: Sequence[float], tokens: Array) -> Sweep:
@@ -105,27 +111,51 @@ def routing_value(result: Sweep, counts: Array | None = None) -> RoutingValue:
     cost = result.chosen_cost @ share
     low, high = float(single_cost.min()), float(single_cost.max())
     best = int(np.lexsort((single_cost, -single_quality))[0])
-    target = 0.95 * single_quality[best]
     return RoutingValue(
-        aiq=_area(cost, quality, low, high),
-        aiq_hull=_area(single_cost, single_quality, low, high),
+        aiq=area(cost, quality, low, high),
+        aiq_hull=area(single_cost, single_quality, low, high),
         best_model=best,
         best_quality=float(single_quality[best]),
         best_model_cost=float(single_cost[best]),
         quality_at_no_cost_weight=float(quality[0]),
         oracle_quality=float(share @ result.scores.max(axis=1)),
-        cost_at_95=_cost_of(cost, quality, float(target), float(single_cost[best])),
+        cost_at_95=cost_of(cost, quality, 0.95 * float(single_quality[best]), float(single_cost[best])),
+        cost_at_100=cost_of(cost, quality, float(single_quality[best]), float(single_cost[best])),
     )
 
 
-def bootstrap_gain(result: Sweep, *, seed: int, rounds: int = 1000) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the AIQ gain over the hull, prompts drawn with replacement."""
+def bootstrap_gains(result: Sweep, *, seed: int, rounds: int = 1000) -> Array:
+    """Return the AIQ gain over the hull in each round, [rounds], prompts drawn with replacement.
+
+    Paired: the same seed and number of prompts give the same draws, so the gains of two routers on the same prompts may
+    be subtracted round by round, and the hull is that of the drawn prompts. Efron and Tibshirani, "An Introduction to
+    the Bootstrap" (1993), chapter 13.
+    """
     draw = np.random.default_rng(seed)
     count = len(result.scores)
     drawn = (np.bincount(draw.integers(0, count, count), minlength=count) for _ in range(rounds))
-    gains = [routing_value(result, counts.astype(np.float64)).gain for counts in drawn]
-    low, high = np.quantile(gains, [0.025, 0.975])
+    return np.asarray([routing_value(result, counts.astype(np.float64)).gain for counts in drawn])
+
+
+def bootstrap_gain(result: Sweep, *, seed: int, rounds: int = 1000) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the AIQ gain over the hull."""
+    low, high = np.quantile(bootstrap_gains(result, seed=seed, rounds=rounds), [0.025, 0.975])
     return float(low), float(high)
+
+
+def expected_calibration_error(predicted: Array, scores: Array, bins: int = 15) -> float:
+    """Return the mean distance between what is predicted and what is measured, over bins of equally many predictions.
+
+    `predicted` and `scores` are [n], without missing entries. Naeini et al., "Obtaining Well Calibrated Probabilities
+    Using Bayesian Binning" (2015), with bins of equal mass, which do not depend on how predictions spread; equal
+    predictions stay together, so that the order of the prompts does not count.
+    """
+    _, inverse, counts = np.unique(predicted, return_inverse=True, return_counts=True)
+    place = np.minimum((np.cumsum(counts) - counts / 2) * bins / len(predicted), bins - 1).astype(np.int64)[
+        inverse
+    ]
+    gap = np.bincount(place, weights=predicted - scores, minlength=bins)
+    return float(np.abs(gap).sum() / len(predicted))
 
 
 def fit_per_model(predicted: Array, scores: Array) -> list[Fit | None]:
@@ -145,43 +175,5 @@ def _fit(predicted: Array, scores: Array) -> Fit | None:
         rmse=float(np.sqrt(np.mean((said - true) ** 2))),
         baseline_rmse=float(true.std()),
         correlation=float(np.corrcoef(said, true)[0, 1]) if varies else None,
+        ece=expected_calibration_error(said, true),
     )
-
-
-def _hull(cost: Array, quality: Array) -> tuple[Array, Array]:
-    """Return the corners of the non-decreasing concave upper hull, cheapest first (Andrew's monotone chain)."""
-    order = np.lexsort((-quality, cost))
-    corners: list[tuple[float, float]] = []
-    for x, y in zip(cost[order].tolist(), quality[order].tolist(), strict=True):
-        if corners and y <= corners[-1][1]:
-            continue
-        while len(corners) >= 2 and _below(corners[-2], corners[-1], (x, y)):
-            corners.pop()
-        corners.append((x, y))
-    points = np.asarray(corners, dtype=np.float64)
-    return points[:, 0], points[:, 1]
-
-
-def _below(first: tuple[float, float], middle: tuple[float, float], last: tuple[float, float]) -> bool:
-    return (middle[1] - first[1]) * (last[0] - first[0]) <= (last[1] - first[1]) * (middle[0] - first[0])
-
-
-def _area(cost: Array, quality: Array, low: float, high: float) -> float:
-    """Return the mean height of the hull over `low..high`; flat beyond its ends."""
-    x, y = _hull(cost, quality)
-    if high <= low:
-        return float(y[-1])
-    grid = np.unique(np.clip(np.concatenate([[low, high], x]), low, high))
-    return float(np.trapezoid(np.interp(grid, x, y), grid) / (high - low))
-
-
-def _cost_of(cost: Array, quality: Array, target: float, reference: float) -> float | None:
-    """Return the least cost on the hull that reaches `target`, as a share of `reference`."""
-    x, y = _hull(cost, quality)
-    if y[-1] < target or reference <= 0:
-        return None
-    at = int(np.argmax(y >= target))
-    if at == 0:
-        return float(x[0] / reference)
-    share = (target - y[at - 1]) / (y[at] - y[at - 1])
-    return float((x[at - 1] + share * (x[at] - x[at - 1])) / reference)
