@@ -1,8 +1,8 @@
 """Reads prompts with measured scores: JSON Lines, plain or gzip, one object a line.
 
-`{"id", "prompt", "scores": {model: 0..1}}` and, for evaluation, `"task"`; other members are ignored. A model absent from
-`scores` was not measured: missing (NaN), never 0. The same id with the same prompt may stand in several places (one file
-a model, say), but never with two scores for one model. Decides what is well formed; which rows to use is for `split`.
+`{"id", "prompt", "scores": {model: 0..1}}` and, for evaluation, `"task"`; other members are ignored. A model absent
+from `scores` was not measured: missing (NaN), never 0. Lines with the same id and prompt are one row (a file a model,
+say), but never with two scores for one model. Decides what is well formed; which rows to use is for `split`.
 """
 
 import gzip
@@ -90,15 +90,16 @@ def read_data(paths: Sequence[Path], *, scored: bool, limits: Limits = DEFAULT_L
     rows: list[_Row] = []
     known: dict[tuple[str, str], _Row] = {}
     for path in paths:
-        before = len(rows)
+        count = 0
         for row in _rows(path, scored, limits):
-            _check_again(row, known)
-            rows.append(row)
-        if len(rows) == before:
+            count += 1
+            if not (scored and _joined(row, known)):
+                rows.append(row)
+            if count + sum(source.rows for source in sources) > limits.data_rows:
+                raise RouterError(f"{path}: more than {limits.data_rows} rows", subject=str(path))
+        if count == 0:
             raise RouterError(f"{path}: no rows", subject=str(path))
-        if len(rows) > limits.data_rows:
-            raise RouterError(f"{path}: more than {limits.data_rows} rows", subject=str(path))
-        sources.append(Source(path.name, _digest(path), len(rows) - before))
+        sources.append(Source(path.name, _digest(path), count))
     models = tuple(sorted({model for row in rows for model in row.scores}))
     column = {model: index for index, model in enumerate(models)}
     table = np.full((len(rows), len(models)), np.nan, dtype=np.float32)
@@ -115,11 +116,16 @@ def read_data(paths: Sequence[Path], *, scored: bool, limits: Limits = DEFAULT_L
     )
 
 
-def _check_again(row: "_Row", known: dict[tuple[str, str], "_Row"]) -> None:
-    """Raise `RouterError` when this id and prompt were read before with another score for a model."""
+def _joined(row: "_Row", known: dict[tuple[str, str], "_Row"]) -> bool:
+    """Add `row`'s scores to the row with its id and prompt, if there is one; tell whether there was.
+
+    Raises `RouterError` when the two have different scores for a model.
+    """
     first = known.setdefault((row.identity, row.prompt), row)
+    if first is row:
+        return False
     for model, score in row.scores.items():
-        before = first.scores.get(model, score)
+        before = first.scores.setdefault(model, score)
         if before != score:
             raise RouterError(
                 f"{row.where}: id {row.identity[:80]!r} again, and {model[:80]!r} now scores {score:g}; "
@@ -127,6 +133,7 @@ def _check_again(row: "_Row", known: dict[tuple[str, str], "_Row"]) -> None:
                 subject=row.where,
                 hint="keep one of the two lines; two measurements of one prompt need two ids",
             )
+    return True
 
 
 def _rows(path: Path, scored: bool, limits: Limits) -> Iterator["_Row"]:
