@@ -55,10 +55,10 @@ class _TerminalProgress:
             sys.stderr.write("\r" + " " * 60 + "\r")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the verifier; returns the exit code."""
+def main(arguments: list[str] | None = None, now: datetime | None = None) -> int:
+    """Run the verifier; returns the exit code. `now` is the system's clock unless given."""
     options = _parser().parse_args(arguments)
-    now = datetime.now(timezone.utc)
+    now = now or datetime.now(timezone.utc)
     try:
         basis = _basis(options, now)
         with options.tar.open("rb", buffering=0) as tar:

@@ -72,14 +72,15 @@ def by_root(
 def _pinned(
     path: Path, now: datetime, fingerprint: str | None
 ) -> tuple[TrustState, tuple[str, ...], tuple[str, ...]]:
-    folder = path if path.is_dir() else path.parent if path.name == "state.json" else None
-    if folder is not None:
+    of_site = path.name == "state.json"
+    if of_site or not path.is_file():
         if fingerprint is not None:
             raise SigningError(
                 "--fingerprint goes with a root's file: a site's state was compared when it began",
                 subject=str(path),
             )
-        return StateFolder(folder).load(), ("judged by the site's state, which is left as it is",), ()
+        folder = StateFolder(path.parent if of_site else path)
+        return folder.load(), ("judged by the site's state, which is left as it is",), ()
     raw = read_capped(path, LIMITS.tuf_metadata)
     digest = hashlib.sha256(raw).hexdigest()
     if fingerprint is not None:

@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.signing.conftest import NOW, SmallBundle, sha256
+from tests.signing.pyz_twin import Verdict, same, twin
 
 from routeiq_signing.bundle_file import verify_bundle_file
+from routeiq_signing.errors import SigningError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.progress import QuietProgress
 from routeiq_signing.trust_admin import fingerprint, initialise
@@ -83,7 +85,7 @@ def carrying(bundle: SmallBundle, metadata: Mapping[str, bytes], key: PrivateKey
 
 
 class Site:
-    """A site's folder of trust and the tars that reach it."""
+    """A site's folder of trust and the tars that reach it, judged by the command's code and by `verify.pyz` alike."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,8 +100,15 @@ class Site:
     def verify(
         self, tar: Path, *, now: datetime = NOW, allow_rollback: str | None = None, record: bool = True
     ) -> Report:
-        trust = SiteTrust.for_tar(self.folder, tar, now, allow_rollback=allow_rollback)
-        report = verify_bundle_file(tar, key=trust, progress=QuietProgress(), now=now).report
+        more = [] if allow_rollback is None else ["--allow-rollback", allow_rollback]
+        told = twin().verdict(tar, "--root", str(self.folder.path), *more, now=now)
+        try:
+            trust = SiteTrust.for_tar(self.folder, tar, now, allow_rollback=allow_rollback)
+            report = verify_bundle_file(tar, key=trust, progress=QuietProgress(), now=now).report
+        except SigningError as error:
+            same(told, Verdict.refused(error))
+            raise
+        same(told, Verdict.accepted(report.digest))
         if record:
             trust.record(self.folder)
         return report
