@@ -16,6 +16,7 @@ from routeiq_vendor.fetch import (
     install_lock,
     layout_models,
 )
+from routeiq_vendor.licences.review import refuse_faults, review_locks
 from routeiq_vendor.renew import Change, Kind, renew
 from routeiq_vendor.wheels.compile import LOCKS
 from routeiq_vendor.workspace import Workspace
@@ -114,6 +115,21 @@ def _table(changes: list[Change]) -> str:
         return "nothing moved"
     width = max(len(change.name) for change in changes)
     return "\n".join(f"{c.lock:<18} {c.name:<{width}}  {c.old} → {c.new}" for c in changes)
+
+
+@vendor.command("licences")
+@json_option
+def licences_command(as_json: bool) -> None:
+    """List the licence of everything in the locks, where that is said and why it is allowed; exit 1 if one is not."""
+    found = review_locks(Workspace.find(os.environ), BarProgress())
+    result = {"licences": [asdict(item) for item in found.judged], "unread": list(found.unread)}
+    lines = [
+        f"{one.use:<8} {one.kind:<5} {f'{one.name} {one.version}':<52} {one.licence or '-'}  ({one.source})"
+        for one in sorted(found.judged, key=lambda one: (one.use, one.kind, one.name))
+    ]
+    lines += [f"not in the pool, so not read: {name}" for name in found.unread]
+    emit(result, as_json=as_json, text="\n".join(lines))
+    refuse_faults(found)
 
 
 @vendor.command("layout-models")
