@@ -27,7 +27,6 @@ from routeiq_images.release import Release
 from routeiq_images.sbom import make_sbom
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.files import write_atomic
-from routeiq_signing.keys import PrivateKey
 from routeiq_signing.manifest import (
     Attachment,
     Attachments,
@@ -43,6 +42,7 @@ from routeiq_signing.manifest import (
 from routeiq_signing.oms import sign_model
 from routeiq_signing.progress import Progress
 from routeiq_signing.pyz import build_pyz
+from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import MEDIA_TYPE
 
 __all__ = ["Created", "create_bundle"]
@@ -59,7 +59,7 @@ class Created:
 
 
 def create_bundle(
-    materials: Materials, release: Release, created: datetime, key: PrivateKey, out: Path, progress: Progress
+    materials: Materials, release: Release, created: datetime, key: Signer, out: Path, progress: Progress
 ) -> Created:
     """Write the bundle, its inputs, the public key and the verifier into `out`; each whole or not at all."""
     inputs = out / release.file_name("-inputs")
@@ -185,7 +185,7 @@ def _file_entry(path: str, content: bytes | Path) -> FileEntry:
 
 
 def _model_signatures(
-    models: tuple[ModelEntry, ...], folders: tuple[ModelFolder, ...], bundle: str, key: PrivateKey
+    models: tuple[ModelEntry, ...], folders: tuple[ModelFolder, ...], bundle: str, key: Signer
 ) -> tuple[Attachments, dict[str, bytes]]:
     """Sign every model on its own (OMS), so that it can be verified where it goes without its bundle."""
     blobs: dict[str, bytes] = {}

@@ -46,7 +46,7 @@ def decrypt_cosign_key(pem: bytes, passphrase: bytes, what: str) -> bytes:
 
 
 def encrypt_cosign_key(pkcs8: bytes, passphrase: bytes, *, salt: bytes, nonce: bytes) -> bytes:
-    """Return the PEM of the key `pkcs8` (DER) under `passphrase`; `salt` (32) and `nonce` (24) are fresh random bytes."""
+    """Return the PEM of the key `pkcs8` (DER) under `passphrase`; `salt` (32) and `nonce` (24) are fresh bytes."""
     what = "cosign key"
     if not passphrase:
         raise KeyFileError("the passphrase is empty", hint="keys are never stored in the clear")

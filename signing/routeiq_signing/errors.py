@@ -5,6 +5,7 @@ A message says what happened, to what, and what to do next; lower case, the file
     RouteIQError
     └── SigningError
         ├── KeyFileError         a key file or passphrase
+        │   └── TokenError       a key in a PKCS#11 token, its PIN or its module
         ├── DocumentError        JSON or a manifest that breaks its rules
         ├── FormatError          a model file that is not on the allowlist
         ├── TrustStateError      the site's record of what it trusts is missing, damaged or not writable
@@ -19,6 +20,7 @@ __all__ = [
     "KeyFileError",
     "RouteIQError",
     "SigningError",
+    "TokenError",
     "TrustStateError",
     "VerificationError",
 ]
@@ -42,6 +44,10 @@ class SigningError(RouteIQError):
 
 class KeyFileError(SigningError):
     """A key file cannot be read, written or opened with this passphrase."""
+
+
+class TokenError(KeyFileError):
+    """A token, its PIN, its module or the key in it is not to be had."""
 
 
 class DocumentError(SigningError):

@@ -15,6 +15,7 @@ from typing import Literal, Self
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from routeiq_signing.cosign_key import decrypt_cosign_key, encrypt_cosign_key, is_cosign_key
 from routeiq_signing.errors import KeyFileError
@@ -27,6 +28,7 @@ __all__ = [
     "KeyForm",
     "PrivateKey",
     "PublicKey",
+    "der_signature",
     "ensure_development_key",
     "generate_key_files",
     "key_form",
@@ -54,10 +56,19 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes, what: str) -> Self:
         """Read a PEM public key; raises `KeyFileError` for anything but P-256."""
+        return cls._read(serialization.load_pem_public_key, pem, what, "no PEM public key")
+
+    @classmethod
+    def from_der(cls, der: bytes, what: str) -> Self:
+        """Read a DER SubjectPublicKeyInfo; raises `KeyFileError` for anything but P-256."""
+        return cls._read(serialization.load_der_public_key, der, what, "no DER public key")
+
+    @classmethod
+    def _read(cls, load: Callable[[bytes], object], raw: bytes, what: str, otherwise: str) -> Self:
         try:
-            key = serialization.load_pem_public_key(pem)
+            key = load(raw)
         except ValueError:
-            raise KeyFileError(f"{what}: no PEM public key", subject=what) from None
+            raise KeyFileError(f"{what}: {otherwise}", subject=what) from None
         except UnsupportedAlgorithm:
             raise KeyFileError(f"{what}: not an ECDSA P-256 key", subject=what) from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
@@ -126,6 +137,13 @@ class PrivateKey:
 
 class DevelopmentKey(PrivateKey):
     """A key that stands with its passphrase in the build folder: for trying things, never for a release."""
+
+
+def der_signature(raw: bytes, what: str) -> bytes:
+    """Return the DER form of a signature that is r and s side by side, 32 bytes each, as tokens give it."""
+    if len(raw) != 64:
+        raise KeyFileError(f"{what}: a signature of {len(raw)} bytes is not of P-256", subject=what)
+    return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
 
 
 def load_public_key(path: Path) -> PublicKey:

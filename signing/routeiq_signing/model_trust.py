@@ -12,11 +12,12 @@ from pathlib import Path
 from routeiq_signing.errors import DocumentError, SigningError, VerificationError
 from routeiq_signing.files import read_capped, write_atomic
 from routeiq_signing.formats.consent import UNSAFE, check_marks, judge_files
-from routeiq_signing.keys import PrivateKey, PublicKey
+from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.model_files import SIGNATURE_NAME, digests, read_model_folder
 from routeiq_signing.oms import SignedModel, sign_model, verify_model
+from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.verify.order import signature_name
 
@@ -96,7 +97,7 @@ def load_signed_manifest(bundle_json: Path, key: PublicKey) -> BundleManifest:
         raise VerificationError(str(error), subject=error.subject) from None
 
 
-def sign_model_folder(folder: Path, key: PrivateKey, unsafe: Mapping[str, str] | None = None) -> Path:
+def sign_model_folder(folder: Path, key: Signer, unsafe: Mapping[str, str] | None = None) -> Path:
     """Sign the model in `folder` with `key` and write `model.sig` into it; formats are checked first.
 
     `unsafe` marks digests (`sha256:…`) of files whose format is not allowed, with the reason why they are wanted.

@@ -15,9 +15,10 @@ from typing import Any
 
 from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.formats.consent import check_marks
-from routeiq_signing.keys import PrivateKey, PublicKey
+from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.model_files import SIGNATURE_NAME
+from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import (
     Envelope,
     envelope_bundle,
@@ -45,7 +46,7 @@ class SignedModel:
 
 
 def sign_model(
-    name: str, digests: Mapping[str, str], key: PrivateKey, unsafe: Mapping[str, str] | None = None
+    name: str, digests: Mapping[str, str], key: Signer, unsafe: Mapping[str, str] | None = None
 ) -> bytes:
     """Return the signature bundle of a model `name` with the files `digests` (path → hex SHA-256).
 

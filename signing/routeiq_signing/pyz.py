@@ -20,6 +20,7 @@ MODULES = (
     "limits.py",
     "manifest.py",
     "progress.py",
+    "signer.py",
     "sigstore_bundle.py",
     "standalone.py",
     "standalone_trust.py",

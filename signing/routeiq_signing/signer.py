@@ -1,4 +1,6 @@
-"""What signs: a private key wherever it is kept, in memory or in a token that never gives it out."""
+"""What signs: a private key wherever it is kept, in memory or in a token that never gives it out. Python 3.9."""
+
+from __future__ import annotations
 
 from typing import Protocol
 

@@ -14,8 +14,8 @@ from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.files import read_capped, write_atomic
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
+from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import message_bundle, read_message_bundle
-from routeiq_signing.tuf_metadata import Signer
 
 __all__ = ["check_site_signatures", "read_site_signatures", "site_signature_path", "write_site_signature"]
 

@@ -17,16 +17,16 @@ from tuf.api.metadata import Metadata
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import SigningError
 from routeiq_signing.files import read_capped, write_atomic
-from routeiq_signing.keys import PrivateKey, PublicKey
+from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.progress import Progress
+from routeiq_signing.signer import Signer
 from routeiq_signing.strict_json import loads
 from routeiq_signing.trust_state import from_text
 from routeiq_signing.tuf_metadata import (
     RELEASE_FILES,
     Release,
     RootRole,
-    Signer,
     Signers,
     TufFile,
     read_release,
@@ -125,7 +125,7 @@ def add_signature(path: Path, key: Signer, by: bytes | None) -> SignedFile:
 def make_release(
     tar: Path,
     root: bytes,
-    key: PrivateKey,
+    key: Signer,
     folder: Path,
     *,
     expires: str | None,

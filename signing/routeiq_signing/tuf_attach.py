@@ -16,9 +16,9 @@ from pathlib import Path
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.errors import SigningError
-from routeiq_signing.keys import PrivateKey
 from routeiq_signing.manifest import Attachment, Attachments, FileEntry, blob_path
 from routeiq_signing.progress import Progress
+from routeiq_signing.signer import Signer
 from routeiq_signing.trust_site import ATTACHMENT_KIND, MEDIA_TYPE
 from routeiq_signing.tuf_metadata import RELEASE_FILES, read_root
 from routeiq_signing.tuf_rules import Offered, judge
@@ -31,7 +31,7 @@ def attach_metadata(
     tar: Path,
     root: bytes,
     metadata: Mapping[str, bytes],
-    key: PrivateKey,
+    key: Signer,
     now: datetime,
     progress: Progress,
 ) -> str:

@@ -15,11 +15,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from routeiq_signing.errors import DocumentError, KeyFileError
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
+from routeiq_signing.signer import Signer
 from routeiq_signing.strict_json import dumps, loads
 
 __all__ = [
@@ -42,17 +43,6 @@ RENEWALS = 1000  # how many times one bundle's expiry can be renewed
 _SPECIFICATION = "1.0.31"
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,72}\Z")  # DER of two integers of 256 bits has at most 72 bytes
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-
-
-class Signer(Protocol):
-    """A private key, wherever it is kept."""
-
-    @property
-    def public(self) -> PublicKey:
-        """Return its public half."""
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the DER signature (ECDSA P-256, SHA-256) of `message`."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ import click
 
 from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
 from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
+from routeiq_appliance.cli.bundle_compare import rebuild
 from routeiq_appliance.cli.bundle_site import cosign, required_key, site_options, site_trust
-from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.signer import KEY_HELP, SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
 from routeiq_signing.errors import RouteIQError
-from routeiq_signing.keys import PrivateKey, ensure_development_key, load_private_key, load_public_key
+from routeiq_signing.keys import ensure_development_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
+from routeiq_signing.signer import Signer
 
 __all__ = ["bundle"]
 
@@ -35,32 +37,19 @@ def bundle() -> None:
 
 
 bundle.add_command(cosign)
+bundle.add_command(rebuild)
 for _command in CARRY_COMMANDS:
     bundle.add_command(_command)
 
 
 @bundle.command()
-@click.option(
-    "--key",
-    "key_file",
-    type=_PATH,
-    envvar="KEY",
-    help="Encrypted private key; without one, a development key",
-)
+@signing_key_options(required=False, envvar="KEY", text=f"{KEY_HELP}; without one, a development key")
 @click.option("--out", type=_PATH, default=Path("dist"), show_default=True, help="Folder for the results")
 @click.option("--offline", is_flag=True, envvar="OFFLINE", help="Use the pool only; refuse to fetch")
 @click.option(
     "--strict", is_flag=True, envvar="STRICT", help="Refuse packages other than the lock's, as a release does"
 )
-@passphrase_options
-def create(
-    key_file: Path | None,
-    out: Path,
-    offline: bool,
-    strict: bool,
-    passphrase_file: Path | None,
-    passphrase_fd: int | None,
-) -> None:
+def create(signing_key: SigningKey, out: Path, offline: bool, strict: bool) -> None:
     """Build images, chart and models into one signed tar; the last line on stdout is its digest.
 
     Same commit, same digest: `sha256:<hex>` of bundle.json.
@@ -74,9 +63,9 @@ def create(
     workspace = Workspace.find(os.environ)
     release = load_release(workspace.root / "images" / "release.toml")
     created = commit_time(workspace.root, os.environ)
-    key = _signing_key(key_file, workspace.build / "keys", passphrase_file, passphrase_fd)
+    key = _signer(signing_key, workspace.build / "keys")
     progress = BarProgress()
-    materials = gather(workspace, progress, offline=offline, release=strict or key_file is not None)
+    materials = gather(workspace, progress, offline=offline, release=strict or signing_key.given is not None)
     made = create_bundle(materials, release, created, key, out, progress)
     for item in made.images:
         image = item.image
@@ -90,11 +79,9 @@ def create(
     click.echo(made.digest)
 
 
-def _signing_key(
-    key_file: Path | None, keys: Path, passphrase_file: Path | None, passphrase_fd: int | None
-) -> PrivateKey:
-    if key_file is not None:
-        return load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
+def _signer(signing_key: SigningKey, keys: Path) -> Signer:
+    if signing_key.given is not None:
+        return signing_key.open()
     click.secho(_DEVELOPMENT, err=True, bold=True)
     return ensure_development_key(keys)
 

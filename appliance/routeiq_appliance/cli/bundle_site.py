@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import SigningError
-from routeiq_signing.keys import load_private_key, load_public_key
+from routeiq_signing.keys import load_public_key
 
 if TYPE_CHECKING:
     from routeiq_signing.trust_site import SiteTrust
@@ -79,18 +79,15 @@ def required_key(tar: Path, key_file: Path | None) -> Path:
 
 @click.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
-@click.option("--key", "key_file", type=_PATH, required=True, help="Encrypted private key of the site")
+@signing_key_options(text="Private key of the site: an encrypted file, or `pkcs11:token=…;object=…`")
 @click.option("--verify-key", type=_PATH, help="Producer's pinned public key, where the site has no root")
 @state_option
-@passphrase_options
 @json_option
 def cosign(
     tar: Path,
-    key_file: Path,
+    signing_key: SigningKey,
     verify_key: Path | None,
     trust_state: Path | None,
-    passphrase_file: Path | None,
-    passphrase_fd: int | None,
     as_json: bool,
 ) -> None:
     """Verify TAR and sign it for the site; the signature lies beside it, TAR.<keyid>.cosign.json."""
@@ -104,7 +101,7 @@ def cosign(
         state = StateFolder.find(os.environ, trust_state).load()
         trust = SiteTrust(state, datetime.now(UTC), site_signatures=False)
         verified = verify_bundle_file(tar, key=trust, progress=BarProgress())
-    key = load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
+    key = signing_key.open()
     path = write_site_signature(tar, verified.identity, key)
     said = {"signature": str(path), "keyid": key.public.keyid, "digest": verified.report.digest}
     emit(said, as_json=as_json, text=f"{path}\nco-signed  {verified.report.digest}")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 from routeiq_signing.errors import DocumentError, RouteIQError
 from routeiq_signing.formats.consent import check_marks
 from routeiq_signing.formats.inspection import inspect_path
-from routeiq_signing.keys import load_private_key, load_public_key
+from routeiq_signing.keys import load_public_key
 from routeiq_signing.model_trust import sign_model_folder, verify_model_folder
 
 __all__ = ["model"]
@@ -27,7 +27,7 @@ def model() -> None:
 
 @model.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("--key", "key_file", required=True, type=_FOLDER, help="Encrypted private key")
+@signing_key_options()
 @click.option(
     "--unsafe",
     multiple=True,
@@ -35,18 +35,10 @@ def model() -> None:
     help="Mark a file of a format that is not allowed by its digest (sha256:…), and say why it is wanted; it stays "
     "refused until the site allows the same digest, and is never unpickled by us. Repeatable",
 )
-@passphrase_options
-def sign(
-    folder: Path,
-    key_file: Path,
-    unsafe: tuple[str, ...],
-    passphrase_file: Path | None,
-    passphrase_fd: int | None,
-) -> None:
+def sign(folder: Path, signing_key: SigningKey, unsafe: tuple[str, ...]) -> None:
     """Sign DIR as an OMS bundle in DIR/model.sig; every file must be of an allowed format, or marked unsafe."""
     marks = _marks(unsafe)
-    key = load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
-    click.echo(sign_model_folder(folder, key, marks))
+    click.echo(sign_model_folder(folder, signing_key.open(), marks))
 
 
 def _marks(given: tuple[str, ...]) -> dict[str, str]:

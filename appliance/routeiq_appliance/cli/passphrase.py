@@ -1,4 +1,4 @@
-"""Where a passphrase comes from: a file, a descriptor, or the prompt. Never the command line."""
+"""Where a passphrase or a PIN comes from: a file, a descriptor, or the prompt. Never the command line."""
 
 import os
 from collections.abc import Callable
@@ -19,15 +19,19 @@ def passphrase_options(command: Callable[..., object]) -> Callable[..., object]:
         "--passphrase-file",
         type=click.Path(path_type=Path),
         envvar="KEY_PASSPHRASE_FILE",
-        help="File with the passphrase; one trailing newline is dropped  [env: KEY_PASSPHRASE_FILE]",
+        help="File with the passphrase or PIN; one trailing newline is dropped  [env: KEY_PASSPHRASE_FILE]",
     )(command)
     return click.option("--passphrase-fd", type=int, help="Descriptor to read the passphrase from")(command)
 
 
 def passphrase_source(
-    passphrase_file: Path | None, passphrase_fd: int | None, *, confirm: bool = False
+    passphrase_file: Path | None,
+    passphrase_fd: int | None,
+    *,
+    confirm: bool = False,
+    what: str = "Passphrase",
 ) -> Callable[[], bytes]:
-    """Return the function that gets the passphrase when it is wanted; `confirm` asks for it twice."""
+    """Return what gets the passphrase when it is wanted; the prompt calls it `what`, and asks twice to `confirm`."""
 
     def read() -> bytes:
         if passphrase_fd is not None:
@@ -38,7 +42,7 @@ def passphrase_source(
                 raise KeyFileError(f"descriptor {passphrase_fd}: {error.strerror}") from None
         if passphrase_file is not None:
             return _clean(read_capped(passphrase_file, LIMITS.passphrase))
-        text: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+        text: str = click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True)
         return text.encode()
 
     return read

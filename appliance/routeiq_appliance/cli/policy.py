@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 
 if TYPE_CHECKING:
@@ -124,21 +124,17 @@ def test(
 
 @policy.command()
 @_FILE
-@click.option(
-    "--key", "key_file", required=True, type=click.Path(path_type=Path), help="Encrypted private key"
-)
-@passphrase_options
-def sign(file: Path, key_file: Path, passphrase_file: Path | None, passphrase_fd: int | None) -> None:
+@signing_key_options()
+def sign(file: Path, signing_key: SigningKey) -> None:
     """Check the rules in FILE and print their signature: the value of `routeiq:policy:rules:sig` in Redis."""
     from routeiq_appliance.limits import DEFAULT_LIMITS  # noqa: PLC0415
     from routeiq_appliance.policy.document import parse_rules  # noqa: PLC0415
     from routeiq_signing.files import read_capped  # noqa: PLC0415
-    from routeiq_signing.keys import load_private_key  # noqa: PLC0415
     from routeiq_signing.sigstore_bundle import message_bundle  # noqa: PLC0415
 
     raw = read_capped(file, DEFAULT_LIMITS.policy_bytes)
     parse_rules(raw.decode("utf-8", "replace"), name=str(file))
-    key = load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
+    key = signing_key.open()
     click.echo(message_bundle(key.public.keyid, raw, key.sign(raw)), nl=False)
 
 

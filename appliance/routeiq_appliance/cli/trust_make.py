@@ -1,14 +1,13 @@
 """The producer's verbs of `routeiq trust`: roots, signatures, and metadata for a bundle (docs/key-ceremony.md)."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
-from routeiq_signing.keys import PrivateKey, load_private_key, load_public_key
+from routeiq_signing.keys import load_public_key
 from routeiq_signing.trust_admin import fingerprint, read_file
 from routeiq_signing.trust_make import add_signature, make_release, make_root
 from routeiq_signing.trust_state import to_text
@@ -21,15 +20,6 @@ _PATH = click.Path(path_type=Path)
 _root_option = click.option(
     "--root", "root_file", type=_PATH, required=True, help="The producer's current root"
 )
-
-
-def _key_option(command: Callable[..., object]) -> Callable[..., object]:
-    option = click.option("--key", "key_file", type=_PATH, required=True, help="Encrypted private key")
-    return option(passphrase_options(command))
-
-
-def _open(key_file: Path, passphrase_file: Path | None, passphrase_fd: int | None) -> PrivateKey:
-    return load_private_key(key_file, passphrase_source(passphrase_file, passphrase_fd))
 
 
 @click.command("new-root")
@@ -85,19 +75,17 @@ def new_root(
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_PATH)
 @click.option("--root", "root_file", type=_PATH, help="For a bundle's metadata: the current root")
 @click.option("--previous", type=_PATH, help="For a root: the one that it follows")
-@_key_option
+@signing_key_options()
 @json_option
 def sign(
     files: tuple[Path, ...],
     root_file: Path | None,
     previous: Path | None,
-    key_file: Path,
-    passphrase_file: Path | None,
-    passphrase_fd: int | None,
+    signing_key: SigningKey,
     as_json: bool,
 ) -> None:
     """Add a signature to a root or to a bundle's metadata, after showing what it says."""
-    signer = _open(key_file, passphrase_file, passphrase_fd)
+    signer = signing_key.open()
     given = root_file or previous
     by = None if given is None else read_file(given)
     said = [add_signature(path, signer, by) for path in files]
@@ -119,7 +107,7 @@ def sign(
     default=0,
     help="Counts up when the same bundle gets a later expiry",
 )
-@_key_option
+@signing_key_options()
 @json_option
 def targets(
     tar: Path,
@@ -127,13 +115,11 @@ def targets(
     out: Path | None,
     expires: str | None,
     renewal: int,
-    key_file: Path,
-    passphrase_file: Path | None,
-    passphrase_fd: int | None,
+    signing_key: SigningKey,
     as_json: bool,
 ) -> None:
     """Write timestamp, snapshot and targets for the verified TAR, signed by one release key."""
-    signer = _open(key_file, passphrase_file, passphrase_fd)
+    signer = signing_key.open()
     folder = out or tar.with_name(f"{tar.name}.tuf")
     made = make_release(
         tar,
@@ -156,22 +142,20 @@ def targets(
 @click.argument("tar", metavar="TAR", type=_PATH)
 @click.argument("folder", metavar="[TAR.tuf]", required=False, type=_PATH)
 @_root_option
-@_key_option
+@signing_key_options()
 @json_option
 def attach(
     tar: Path,
     folder: Path | None,
     root_file: Path,
-    key_file: Path,
-    passphrase_file: Path | None,
-    passphrase_fd: int | None,
+    signing_key: SigningKey,
     as_json: bool,
 ) -> None:
     """Put the metadata into TAR, when enough release keys signed it; the bundle's digest stays."""
     folder = folder or tar.with_name(f"{tar.name}.tuf")
     metadata = {name: read_file(folder / name) for name in RELEASE_FILES}
     root = read_file(root_file)
-    signer = _open(key_file, passphrase_file, passphrase_fd)
+    signer = signing_key.open()
     digest = attach_metadata(tar, root, metadata, signer, datetime.now(UTC), BarProgress())
     emit(
         {"tar": str(tar), "digest": digest, "root": fingerprint(root)},
