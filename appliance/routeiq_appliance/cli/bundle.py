@@ -9,7 +9,7 @@ import click
 
 from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
 from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
-from routeiq_appliance.cli.bundle_compare import rebuild
+from routeiq_appliance.cli.bundle_compare import diff, rebuild
 from routeiq_appliance.cli.bundle_site import cosign, required_key, site_options, site_trust
 from routeiq_appliance.cli.signer import KEY_HELP, SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
@@ -38,6 +38,7 @@ def bundle() -> None:
 
 bundle.add_command(cosign)
 bundle.add_command(rebuild)
+bundle.add_command(diff)
 for _command in CARRY_COMMANDS:
     bundle.add_command(_command)
 
