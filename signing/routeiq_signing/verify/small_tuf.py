@@ -55,8 +55,8 @@ def accept_first_root(raw: bytes, what: str) -> RootRole:
 
 def accept_next_root(current: bytes, new: bytes, what: str) -> RootRole:
     """Return what `new` says when it follows `current`; raises `VerificationError` otherwise."""
-    accept_first_root(current, "the current root")
     old, file, role = strict_next_root(current, new, what)
+    accept_first_root(current, "the current root")
     for signers in (old.root, role.root):
         signed = _count(file, signers)
         if signed < signers.threshold:
