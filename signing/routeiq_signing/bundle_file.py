@@ -3,6 +3,7 @@
 The adapter between paths, `cryptography` and the rules in `verify`.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,13 +29,14 @@ def verify_bundle_file(
     progress: Progress,
     now: datetime | None = None,
     copy_to: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Verified:
     """Verify the tar at `path`; see `verify.bundle.verify_bundle`. `now` is the system's clock unless given."""
     _require_file(path)
     with path.open("rb", buffering=0) as tar:
         trust = pinned(key) if isinstance(key, PublicKey) else key
         verified = verify_bundle(
-            tar, key=trust, now=now or datetime.now(UTC), progress=progress, copy_to=copy_to
+            tar, key=trust, now=now or datetime.now(UTC), progress=progress, copy_to=copy_to, keep=keep
         )
     beside = [name for name in ("routeiq.pub", "cosign.pub") if (path.parent / name).exists()]
     if beside and isinstance(key, PublicKey):

@@ -37,6 +37,7 @@ MODULES = (
     "verify/bundle.py",
     "verify/layout.py",
     "verify/order.py",
+    "verify/provenance.py",
     "verify/report.py",
     "verify/stream.py",
     "verify/trust.py",

@@ -9,7 +9,8 @@ The steps are `report.STEPS`:
 5. it is not expired at `now`, or at the last time that a site's state has seen;
 6. each header must be the one that the signed list allows next, each content must have its digest, and after the
    last member comes the one allowed end;
-7. attachments and SHA256SUMS are signed by one key that may sign and agree;
+7. attachments and SHA256SUMS are signed by one key that may sign and agree; an attached provenance is about this
+   bundle (`provenance`);
 8. the OCI documents inside agree with `bundle.json`.
 
 The check of a signature is handed in: `cryptography` in the command, plain Python in `verify.pyz`. Standard library
@@ -20,8 +21,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -34,6 +35,7 @@ from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.tar_format import tar_size
 from routeiq_signing.verify.layout import check_layout, documents_of
 from routeiq_signing.verify.order import body_entries, signature_name, sums_text
+from routeiq_signing.verify.provenance import Provenance, check_provenance, provenance_path
 from routeiq_signing.verify.report import Report
 from routeiq_signing.verify.stream import TarStream
 from routeiq_signing.verify.trust import OneKey, PinnedKey, Trust
@@ -46,21 +48,34 @@ _KEYID = re.compile(r"[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True)
 class Verified:
-    """An accepted bundle: its parsed documents, the raw `identity` (bundle.json) and the report."""
+    """An accepted bundle: its parsed documents, the raw `identity` (bundle.json) and the report.
+
+    `provenance` is None where none is attached, `envelope` its raw bytes; `kept` the files that were asked for.
+    """
 
     manifest: BundleManifest
     attachments: Attachments
     report: Report
     identity: bytes = b""
+    provenance: Provenance | None = None
+    envelope: bytes = b""
+    kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def verify_bundle(
-    tar: BinaryIO, *, key: PinnedKey | Trust, now: datetime, progress: Progress, copy_to: Path | None = None
+    tar: BinaryIO,
+    *,
+    key: PinnedKey | Trust,
+    now: datetime,
+    progress: Progress,
+    copy_to: Path | None = None,
+    keep: Collection[str] = (),
 ) -> Verified:
     """Verify the bundle in `tar`, read once from its start to its end; `key` is what it is judged by.
 
     With `copy_to` (an empty, private folder) every member is written there while it is hashed; what is in it
-    counts for nothing unless this returns. Raises `VerificationError` naming the step and the member.
+    counts for nothing unless this returns. `keep` names files to return the bytes of, where the bundle has them (each
+    at most `LIMITS.oci_document`). Raises `VerificationError` naming the step and the member.
     """
     trust = OneKey(key) if isinstance(key, PinnedKey) else key
     stream = TarStream(tar, copy_to)
@@ -82,7 +97,9 @@ def verify_bundle(
     _check_sums(stream, sums_text(identity, manifest, said, attachments), attacher)
 
     trusted = trust.wanted(attachments)
-    wanted = {"oci-layout", "index.json", "manifest.json", *documents_of(manifest), *trusted.values()}
+    origin = provenance_path(attachments)
+    wanted = {"oci-layout", "index.json", "manifest.json", *documents_of(manifest), *trusted.values(), *keep}
+    wanted |= {origin} if origin else set()
     documents = {}
     with progress.task("verify", tar_size([entry.size for entry in entries])) as advance:
         for entry in entries:
@@ -91,6 +108,8 @@ def verify_bundle(
                 documents[entry.path] = content
         stream.end()
     check_layout(manifest, documents)
+    envelope = documents[origin] if origin else b""
+    provenance = check_provenance(envelope, origin, trust.keys(), manifest, digest) if origin else None
     told = trust.finish(manifest, identity, {name: documents[path] for name, path in trusted.items()})
 
     report = Report(
@@ -108,6 +127,7 @@ def verify_bundle(
         trust=told.basis,
         root=told.root,
         lacks=list(told.lacks),
+        provenance=provenance.to_json() if provenance else {},
         notes=list(told.notes),
         warnings=list(told.warnings),
     )
@@ -117,7 +137,8 @@ def verify_bundle(
         report.warnings.append(
             f"built from packages that are not those of the lock: {', '.join(manifest.drift)}"
         )
-    return Verified(manifest, attachments, report, identity)
+    kept = {name: documents[name] for name in keep if name in documents}
+    return Verified(manifest, attachments, report, identity, provenance, envelope, kept)
 
 
 def read_manifest(tar: BinaryIO) -> tuple[BundleManifest, str]:

@@ -37,6 +37,7 @@ class Report:
     trust: str = ""
     root: int = 0
     lacks: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)  # empty: none is attached
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -54,6 +55,9 @@ class Report:
         lines.append(f"content   {self.files} files, {self.bytes / 1e6:.1f} MB")
         lines.append(f"key       {self.keyid}")
         lines.append(f"trust     {self.trust}")
+        if self.provenance:
+            by, when = self.provenance["builder"], self.provenance["finishedOn"]
+            lines.append(f"built     by {by}, finished {when or 'at no stated time'} (the signer's word)")
         lines.extend(f"note      {text}" for text in self.notes)
         lines.extend(f"warning   {text}" for text in self.warnings)
         lines.append(f"accepted  {self.digest}")
