@@ -25,6 +25,8 @@ from routeiq_images.materials import Materials, ModelFolder, freeze
 from routeiq_images.readme import carried_readme
 from routeiq_images.release import Release
 from routeiq_images.sbom import make_sbom
+from routeiq_images.signatures import check_signatures, sign_images
+from routeiq_signing.bundle_file import pinned
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.files import write_atomic
 from routeiq_signing.manifest import (
@@ -89,7 +91,7 @@ def create_bundle(
         }
         manifest = _manifest(materials, release, created, entries, models, chart, files, pending)
         digest = f"sha256:{hashlib.sha256(manifest.to_bytes()).hexdigest()}"
-        attachments, signatures = _model_signatures(models, materials.models, digest, key)
+        attachments, signatures = _signatures(manifest, materials.models, digest, key)
         tar = out / release.file_name()
         write_bundle_tar(tar, sign_head(manifest, attachments, key), {**files, **signatures}, progress)
     write_atomic(out / "routeiq.pub", key.public.pem)
@@ -184,13 +186,12 @@ def _file_entry(path: str, content: bytes | Path) -> FileEntry:
     return FileEntry(path, content.name, content.stat().st_size)  # a blob is named by its digest
 
 
-def _model_signatures(
-    models: tuple[ModelEntry, ...], folders: tuple[ModelFolder, ...], bundle: str, key: Signer
+def _signatures(
+    manifest: BundleManifest, folders: tuple[ModelFolder, ...], bundle: str, key: Signer
 ) -> tuple[Attachments, dict[str, bytes]]:
-    """Sign every model on its own (OMS), so that it can be verified where it goes without its bundle."""
-    blobs: dict[str, bytes] = {}
-    said = []
-    for model, folder in zip(models, folders, strict=True):
+    """Sign every image and every model (OMS) on its own: each can be verified where it goes without its bundle."""
+    said, blobs = sign_images(manifest.images, [key])
+    for model, folder in zip(manifest.models, folders, strict=True):
         name = folder.place.rpartition("/")[2]
         signature = sign_model(name, {entry.path: entry.sha256 for entry in model.files}, key)
         digest = f"sha256:{hashlib.sha256(signature).hexdigest()}"
@@ -199,7 +200,10 @@ def _model_signatures(
             Attachment("model-signature", model.name, model.digest, MEDIA_TYPE, digest, len(signature))
         )
     files = tuple(_file_entry(path, blobs[path]) for path in sorted(blobs))
-    return Attachments(bundle, tuple(said), files), blobs
+    attachments = Attachments(bundle, tuple(said), files)
+    trusted = {key.public.keyid: pinned(key.public)}
+    check_signatures(manifest, attachments, trusted, lambda digest: blobs[blob_path(digest)])
+    return attachments, blobs
 
 
 def _sha256(path: Path) -> str:

@@ -13,11 +13,13 @@ from routeiq_images.current import check_current, make_record
 from routeiq_images.errors import ImagesError
 from routeiq_images.mirror_plan import Artifact, plan_mirror, referrers_index
 from routeiq_images.registry import Registry
+from routeiq_images.signatures import check_signatures
 from routeiq_signing.bundle_file import pinned, verify_bundle_file
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.manifest import blob_path
 from routeiq_signing.progress import Advance, Progress
 from routeiq_signing.trust_site import SiteTrust
+from routeiq_signing.verify.trust import PinnedKey
 
 __all__ = ["MirrorReport", "mirror", "split_target"]
 
@@ -29,11 +31,12 @@ _TARGET = re.compile(
 
 @dataclass
 class MirrorReport:
-    """What a mirror did. `artifacts` maps references by digest to their kind."""
+    """What a mirror did. `artifacts` maps references by digest to their kind, `signatures` kinds to how many."""
 
     bundle: str
     target: str
     artifacts: dict[str, str] = field(default_factory=dict)
+    signatures: dict[str, int] = field(default_factory=dict)
     blobs_sent: int = 0
     blobs_present: int = 0
     bytes_sent: int = 0
@@ -46,6 +49,7 @@ class MirrorReport:
     def to_text(self) -> str:
         """Return the report for people."""
         lines = [f"  {kind:<16} {reference}" for reference, kind in self.artifacts.items()]
+        lines.append("signed    " + ", ".join(f"{count} {kind}" for kind, count in self.signatures.items()))
         lines.append(
             f"{self.blobs_sent} blobs sent ({self.bytes_sent / 1e6:.1f} MB), {self.blobs_present} were there already"
         )
@@ -94,6 +98,10 @@ def mirror(
     ):
         registry.ping()
         copy = Path(folder)
+
+        def read(digest: str) -> bytes:
+            return (copy / blob_path(digest)).read_bytes()
+
         verified = verify_bundle_file(tar, key=key, progress=progress, copy_to=copy)
         report = MirrorReport(verified.report.digest, target, warnings=list(verified.report.warnings))
         trust = pinned(key) if isinstance(key, PublicKey) else key
@@ -102,9 +110,9 @@ def mirror(
         )
         keyid, said = verified.report.keyid, verified.attachments
         record = make_record(copy, verified.manifest, said, keyid, prefix, allow_rollback)
-        artifacts = plan_mirror(
-            verified.manifest, said, prefix, lambda digest: (copy / blob_path(digest)).read_bytes(), record
-        )
+        keys = {trust.keyid: trust} if isinstance(trust, PinnedKey) else trust.keys()
+        report.signatures = check_signatures(verified.manifest, said, keys, read)
+        artifacts = plan_mirror(verified.manifest, said, prefix, read, record)
         total = sum(sum(artifact.blobs.values()) for artifact in artifacts)
         with progress.task(f"push to {host}", total) as advance:
             pusher = _Pusher(registry, copy, report, advance)

@@ -15,6 +15,12 @@ import rfc8785
 
 from routeiq_images.blobs import EMPTY_CONFIG, MANIFEST_MEDIA_TYPE
 from routeiq_images.errors import ImagesError
+from routeiq_images.signatures import (
+    BUNDLE_ANNOTATIONS,
+    REFERRER_SIGNATURE,
+    TAG_SIGNATURE,
+    signature_tag,
+)
 from routeiq_signing.manifest import Attachment, Attachments, BundleManifest
 
 __all__ = ["Artifact", "plan_mirror", "referrers_index"]
@@ -37,6 +43,12 @@ class Artifact:
         """The OCI artifactType, or the configuration's media type where there is none (image-spec 1.1)."""
         document = json.loads(self.raw)
         return str(document.get("artifactType") or document["config"]["mediaType"])
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The manifest's annotations, which a list of referrers repeats (distribution-spec)."""
+        found: dict[str, str] = json.loads(self.raw).get("annotations", {})
+        return found
 
 
 def plan_mirror(
@@ -66,6 +78,10 @@ def plan_mirror(
         add("model", f"{prefix}models/{model.name.lower()}", model.digest, manifest.version)
     add("chart", f"{prefix}charts/{manifest.chart.name}", manifest.chart.digest, manifest.chart.version)
     for item in attachments.attachments:
+        if item.kind == TAG_SIGNATURE:
+            tag = signature_tag(item.subject)
+            artifacts.append(_artifact(item.kind, repositories[item.subject], read(item.digest), tag))
+            continue
         if item.subject == attachments.bundle:
             if item.kind != "tuf-metadata":
                 raw = _signature_manifest(item, record.digest, len(record.raw))
@@ -95,6 +111,7 @@ def referrers_index(present: bytes | None, artifact: Artifact) -> bytes:
         "artifactType": artifact.artifact_type,
         "digest": artifact.digest,
         "size": len(artifact.raw),
+        **({"annotations": artifact.annotations} if artifact.annotations else {}),
     }
     return rfc8785.dumps(
         {
@@ -130,6 +147,7 @@ def _signature_manifest(item: Attachment, subject: str, subject_size: int) -> by
                 "size": 2,
             },
             "layers": [{"mediaType": item.media_type, "digest": item.digest, "size": item.size}],
+            **({"annotations": BUNDLE_ANNOTATIONS} if item.kind == REFERRER_SIGNATURE else {}),
             "subject": {"mediaType": MANIFEST_MEDIA_TYPE, "digest": subject, "size": subject_size},
         }
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.images.signed import with_signatures
 from tests.signing.conftest import SmallBundle, small_bundle
 from tests.signing.trust_parts import Producer, Site, carrying
 
@@ -45,6 +46,7 @@ def make(small_bundle: SmallBundle, producer: Producer, tmp_path: Path) -> Calla
     def tar(sequence: int, signer: int = 0) -> Path:
         plain = small_bundle.with_manifest(sequence=sequence)
         key = producer.release_keys[signer]
+        plain = with_signatures(plain, key)
         bundle = carrying(plain, producer.metadata(plain, signed_by=[key]), key)
         return bundle.write(tmp_path / f"{sequence}-{signer}.tar")
 

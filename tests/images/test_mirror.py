@@ -3,12 +3,14 @@
 import hashlib
 import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import rfc8785
 from click.testing import CliRunner
+from tests.images.signed import signatures
 
 from routeiq_appliance.cli.main import main
 from routeiq_images.blobs import EMPTY_CONFIG, MANIFEST_MEDIA_TYPE
@@ -30,9 +32,9 @@ from routeiq_signing.manifest import (
     blob_path,
 )
 from routeiq_signing.progress import QuietProgress
+from routeiq_signing.sigstore_bundle import MEDIA_TYPE
 
 pytestmark = pytest.mark.usefixtures("_clean_environ")
-SIGNATURE = b'{"signature": "of the model"}'
 LAYER = bytes(range(256)) * 9000  # more than one chunk of an upload
 
 
@@ -116,16 +118,25 @@ def tar(tmp_path_factory: pytest.TempPathFactory, key: PrivateKey) -> Path:
         files=tuple(FileEntry(path, digest(data)[7:], len(data)) for path, data in sorted(files.items())),
         inputs=InputsEntry("routeiq-0.1.0-linux-amd64-inputs.tar", "0" * 64, 1), locks=(),
     )  # fmt: skip
-    attachments = Attachments(
-        digest(manifest.to_bytes()),
-        (Attachment("model-signature", "MiniLM", model, "application/vnd.dev.sigstore.bundle.v0.3+json",
-                    digest(SIGNATURE), len(SIGNATURE)),),
-        (FileEntry(blob_path(digest(SIGNATURE)), digest(SIGNATURE)[7:], len(SIGNATURE)),),
-    )  # fmt: skip
     path = tmp_path_factory.mktemp("carried") / "routeiq-0.1.0-linux-amd64.tar"
-    head = sign_head(manifest, attachments, key)
-    write_bundle_tar(path, head, {**files, blob_path(digest(SIGNATURE)): SIGNATURE}, QuietProgress())
-    return path
+    return Signed(manifest, files, *signatures(manifest, key)).write(path, key)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A bundle's parts before its head is signed: what is attached can be spoilt here."""
+
+    manifest: BundleManifest
+    files: dict[str, bytes]
+    said: list[Attachment]
+    blobs: dict[str, bytes]
+
+    def write(self, path: Path, key: PrivateKey) -> Path:
+        listed = tuple(FileEntry(name, digest(raw)[7:], len(raw)) for name, raw in sorted(self.blobs.items()))
+        attachments = Attachments(digest(self.manifest.to_bytes()), tuple(self.said), listed)
+        head = sign_head(self.manifest, attachments, key)
+        write_bundle_tar(path, head, {**self.files, **self.blobs}, QuietProgress())
+        return path
 
 
 def run(tar: Path, server, key: PrivateKey, tmp_path: Path, **options: Any) -> MirrorReport:  # type: ignore[no-untyped-def]
@@ -170,7 +181,11 @@ def test_everything_arrives_under_its_digest(
         for part in [document["config"], *document["layers"]] if "layers" in document else []:
             assert digest(registry_server.blobs[repository, part["digest"]]) == part["digest"]
     kinds = sorted(report.artifacts.values())
-    assert kinds == ["bundle", "chart", "image", "image", "model", "model-signature", "sbom", "sbom"]
+    assert kinds == [
+        "bundle", "chart", "image", "image", "image-signature", "image-signature", "image-signature-tag",
+        "image-signature-tag", "model", "model-signature", "sbom", "sbom",
+    ]  # fmt: skip
+    assert report.signatures == {"image-signature": 2, "image-signature-tag": 2, "model-signature": 1}
 
 
 def test_sboms_and_signatures_are_found_from_their_subject(
@@ -181,16 +196,21 @@ def test_sboms_and_signatures_are_found_from_their_subject(
     bundle, kept = manifest_of(tar), registry_server.manifests
     for image in bundle["images"]:
         index = json.loads(kept[f"site/routeiq/{image['name']}", image["digest"].replace(":", "-")])
-        assert [(entry["digest"], entry["artifactType"]) for entry in index["manifests"]] == [
-            (image["sbom"], "application/vnd.cyclonedx+json")
-        ]
+        (signature,) = (entry for entry in index["manifests"] if entry["digest"] != image["sbom"])
+        assert signature["artifactType"] == MEDIA_TYPE
+        assert signature["annotations"]["dev.sigstore.bundle.predicateType"].endswith("/cosign/sign/v1")
+        assert {entry["artifactType"] for entry in index["manifests"]} == {
+            MEDIA_TYPE,
+            "application/vnd.cyclonedx+json",
+        }
     model = bundle["models"][0]["digest"]
     index = json.loads(kept["site/routeiq/models/minilm", model.replace(":", "-")])
     (entry,) = index["manifests"]
     assert entry["artifactType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
     signature = json.loads(kept["site/routeiq/models/minilm", entry["digest"]])
     assert signature["subject"]["digest"] == model
-    assert registry_server.blobs["site/routeiq/models/minilm", signature["layers"][0]["digest"]] == SIGNATURE
+    held = registry_server.blobs["site/routeiq/models/minilm", signature["layers"][0]["digest"]]
+    assert json.loads(held)["mediaType"] == MEDIA_TYPE
 
 
 def test_a_second_run_sends_nothing(tar: Path, registry_server, key: PrivateKey, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -291,7 +311,7 @@ def test_an_index_of_referrers_keeps_what_others_put_there(
     registry_server.manifests[place] = rfc8785.dumps({"schemaVersion": 2, "manifests": [other]})
     run(tar, registry_server, key, tmp_path)
     index = json.loads(registry_server.manifests[place])
-    assert {entry["digest"] for entry in index["manifests"]} == {other["digest"], image["sbom"]}
+    assert {entry["digest"] for entry in index["manifests"]} > {other["digest"], image["sbom"]}
     assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
 
 
