@@ -1,8 +1,8 @@
 """Says what a bundle was built from, by whom, with what parameters: SLSA provenance v1, signed by the release key.
 
 `predicate` is pure: materials and the moment in, SLSA's predicate out. What varies between two builders (times, the
-builder, the invocation) is only here and never in bundle.json. `BUILD_TYPE` names our way of building; docs/provenance.md
-describes its parameters and each dependency's URI. Sources: slsa.dev/spec/v1.0/provenance, in-toto attestation v1.
+builder, the invocation) is only here and never in bundle.json. `BUILD_TYPE` names our way of building;
+docs/provenance.md describes its parameters and each dependency's URI. Sources: slsa.dev/spec/v1.0/provenance, in-toto attestation v1.
 """
 
 import hashlib
@@ -134,7 +134,7 @@ def _entry(uri: str, sha256: str, kind: str) -> dict[str, Any]:
 
 
 def _listing(root: Path) -> str:
-    listed = {
+    listed: dict[str, Any] = {
         name: {"sha256": _digest(file), "executable": executable}
         for name, (file, executable) in source_files(root).items()
     }
