@@ -26,6 +26,7 @@ MODULES = (
     "standalone_trust.py",
     "strict_json.py",
     "tar_format.py",
+    "trust_builders.py",
     "trust_chain.py",
     "trust_cosign.py",
     "trust_document.py",

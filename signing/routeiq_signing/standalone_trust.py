@@ -18,7 +18,6 @@ from routeiq_signing.files import read_capped
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.trust_chain import follow_roots
-from routeiq_signing.trust_cosign import read_site_signatures
 from routeiq_signing.trust_document import TrustState
 from routeiq_signing.trust_site import SiteTrust
 from routeiq_signing.trust_state import StateFolder, to_text
@@ -64,8 +63,7 @@ def by_root(
     state, notes, lacks = _pinned(pinned, now, fingerprint)
     if following:
         state = replace(state, root=follow_roots(state.root.encode(), following).decode())
-    signatures = read_site_signatures(tar, state.policy.keys())
-    trust = SiteTrust(state, now, cosignatures=signatures, allow_rollback=allow_rollback)
+    trust = SiteTrust.of(state, tar, now, allow_rollback=allow_rollback)
     return Basis(trust, notes, lacks)
 
 

@@ -86,8 +86,8 @@ def add_roots(folder: StateFolder, roots: Mapping[str, bytes], now: datetime) ->
 
 def set_policy(folder: StateFolder, policy: SitePolicy, now: datetime) -> TrustState:
     """Put `policy` in the place of the present one; raises `DocumentError` when it could never be met."""
-    policy.keys()
-    said = {**asdict(policy), "site_keys": sorted(policy.keys())}
+    builders = policy.builders()
+    said = {**asdict(policy), "site_keys": sorted(policy.keys()), "builder_keys": sorted(builders.keys)}
     return folder.change(lambda state: replace(state, policy=policy), {"event": "policy", **said}, now)
 
 
@@ -127,6 +127,7 @@ def describe(state: TrustState, now: datetime) -> dict[str, object]:
         "policy": {
             "channels": ", ".join(policy.channels) or "the first that is accepted",
             "site_signatures": f"{policy.site_signatures} of {len(policy.site_keys)} keys",
+            "builder_signatures": f"{policy.builder_signatures} of {len(policy.builder_keys)} keys",
             "max_age_days": policy.max_age_days or "no limit",
         },
         "channels": channels,

@@ -2,7 +2,8 @@
 
 Detached files beside the tar, `TAR.<keyid>.builder.json`, each a sigstore bundle over the raw bytes of `bundle.json`.
 A verification may ask that so many of certain builders have signed: the site's policy says so, or the command line.
-A key counts once, however often it is named; what other keys signed is told and counts for nothing.
+A key counts once, however often it is named; what other keys signed is told and counts for nothing. Standard library
+only, Python 3.9: part of `verify.pyz`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from routeiq_signing.files import read_capped, write_atomic
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachments, BundleManifest
+from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import message_bundle, read_message_bundle
-from routeiq_signing.tuf_metadata import Signer
 from routeiq_signing.verify.trust import PinnedKey, Told, Trust
 
 __all__ = ["Builders", "BuiltBy", "builder_signature_path", "write_builder_signature"]
@@ -39,7 +40,7 @@ def write_builder_signature(tar: Path, identity: bytes, key: Signer) -> Path:
     return path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Builders:
     """`required` of `keys` (by keyid) must have signed; `found` lay beside the tar, `strangers` other keys there."""
 
@@ -71,6 +72,11 @@ class Builders:
         }
         strangers = tuple(keyid for keyid in there if keyid not in self.keys)
         return replace(self, found=found, strangers=strangers)
+
+    def with_found(self, others: Builders) -> Builders:
+        """Return these with the files that `others` found beside the tar."""
+        found = {keyid: raw for keyid, raw in others.found.items() if keyid in self.keys}
+        return replace(self, found=found, strangers=others.strangers)
 
     def check(self, identity: bytes) -> tuple[str, ...]:
         """Return what to tell of them; raises `VerificationError` when too few signed, or one signed something else."""

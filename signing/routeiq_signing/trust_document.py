@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from routeiq_signing.errors import DocumentError, KeyFileError
+from routeiq_signing.errors import DocumentError, KeyFileError, SigningError
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.strict_json import dumps, loads
+from routeiq_signing.trust_builders import Builders
 from routeiq_signing.tuf_metadata import RELEASE_FILES, read_release, read_root
 
 __all__ = ["SCHEMA", "ChannelState", "SitePolicy", "TrustState"]
@@ -31,13 +32,15 @@ class SitePolicy:
     """What a site demands besides the producer's signatures.
 
     `site_signatures` of the `site_keys` (PEM) must have co-signed; `max_age_days` 0 is no limit; an empty `channels`
-    takes the first accepted bundle's channel.
+    takes the first accepted bundle's channel. `builder_signatures` of the `builder_keys` must have built it.
     """
 
     site_keys: tuple[str, ...] = ()
     site_signatures: int = 0
     max_age_days: int = 0
     channels: tuple[str, ...] = ()
+    builder_keys: tuple[str, ...] = ()
+    builder_signatures: int = 0
 
     def keys(self) -> dict[str, PublicKey]:
         """Return the site's keys by keyid; raises `DocumentError` when they cannot give the signatures demanded."""
@@ -51,6 +54,21 @@ class SitePolicy:
                 f"policy: {self.site_signatures} site signatures cannot be given by {len(by_id)} different keys"
             )
         return by_id
+
+    def builders(self) -> Builders:
+        """Return the builders that the site demands; raises `DocumentError` when they cannot give the signatures.
+
+        Nobody is both a co-signer and a builder: both sign the same bytes, so one signature would count as two.
+        """
+        try:
+            keys = [PublicKey.from_pem(pem.encode(), "policy: builder key") for pem in self.builder_keys]
+            builders = Builders.of(keys, self.builder_signatures)
+        except SigningError as error:
+            raise DocumentError(f"policy: {error}", hint=error.hint) from None
+        both = sorted(builders.keys.keys() & self.keys().keys())
+        if both:
+            raise DocumentError(f"policy: key {both[0][:16]}… is a co-signer and a builder")
+        return builders
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,8 @@ class TrustState:
                 site_signatures=said["site_signatures"],
                 max_age_days=said["max_age_days"],
                 channels=tuple(said["channels"]),
+                builder_keys=tuple(said.get("builder_keys", ())),
+                builder_signatures=said.get("builder_signatures", 0),
             )
             state = cls(body["root"], body["last_seen"], policy, channels)
             state._check(what)
@@ -120,7 +140,7 @@ class TrustState:
 
     def _check(self, what: str) -> None:
         read_root(self.root.encode(), f"{what}: root")
-        self.policy.keys()
+        self.policy.builders()
         for name in (*self.channels, *self.policy.channels):
             if not _NAME.match(name):
                 raise DocumentError(f"{what}: {name[:80]!r} is no name of a channel", subject=what)

@@ -16,6 +16,7 @@ from pathlib import Path
 from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachments, BundleManifest, blob_path
+from routeiq_signing.trust_builders import Builders
 from routeiq_signing.trust_cosign import check_site_signatures, read_site_signatures
 from routeiq_signing.trust_document import ChannelState, TrustState
 from routeiq_signing.trust_state import StateFolder, from_text, to_text
@@ -41,8 +42,8 @@ class Accepted:
 class SiteTrust:
     """The site's trust for one verification; `allow_rollback` is the reason to take an older bundle, if there is one.
 
-    `cosignatures` are the site signatures found beside the tar, by keyid; `site_signatures` false is for who is
-    about to give one.
+    `cosignatures` are the site signatures found beside the tar, by keyid, `builders` the builders' ones; `signing` is
+    for who is about to give one, and asks for neither.
     """
 
     def __init__(
@@ -52,24 +53,49 @@ class SiteTrust:
         *,
         cosignatures: Mapping[str, bytes] | None = None,
         allow_rollback: str | None = None,
-        site_signatures: bool = True,
+        builders: Builders | None = None,
+        signing: bool = False,
     ) -> None:
-        self._site_signatures = site_signatures
+        self._signing = signing
+        demanded = state.policy.builders()
+        self._builders = demanded if builders is None else demanded.with_found(builders)
         self._state = state
         self._now = now
         self._cosignatures = cosignatures or {}
         self.allow_rollback = allow_rollback
         self.accepted: Accepted | None = None
+        self._built: tuple[str, ...] = ()
         _, self._root = read_root(state.root.encode(), "the site's root")
 
     @classmethod
     def for_tar(
-        cls, folder: StateFolder, tar: Path, now: datetime, *, allow_rollback: str | None = None
+        cls,
+        folder: StateFolder,
+        tar: Path,
+        now: datetime,
+        *,
+        allow_rollback: str | None = None,
+        signing: bool = False,
     ) -> SiteTrust:
         """Return the trust to verify `tar` with; raises `TrustStateError` when the site has none that is whole."""
-        state = folder.load()
+        return cls.of(folder.load(), tar, now, allow_rollback=allow_rollback, signing=signing)
+
+    @classmethod
+    def of(
+        cls,
+        state: TrustState,
+        tar: Path,
+        now: datetime,
+        *,
+        allow_rollback: str | None = None,
+        signing: bool = False,
+    ) -> SiteTrust:
+        """Return the trust to verify `tar` with, and the signatures that lie beside it."""
         found = read_site_signatures(tar, state.policy.keys())
-        return cls(state, now, cosignatures=found, allow_rollback=allow_rollback)
+        builders = state.policy.builders().beside(tar)
+        return cls(
+            state, now, cosignatures=found, allow_rollback=allow_rollback, builders=builders, signing=signing
+        )
 
     @property
     def root(self) -> RootRole:
@@ -87,8 +113,9 @@ class SiteTrust:
     def begin(self, manifest: BundleManifest, identity: bytes) -> None:
         """See `Trust.begin`: site signatures, channel, age and sequence."""
         policy = self._state.policy
-        required = policy.site_signatures if self._site_signatures else 0
-        check_site_signatures(identity, policy.keys(), required, self._cosignatures)
+        if not self._signing:
+            check_site_signatures(identity, policy.keys(), policy.site_signatures, self._cosignatures)
+            self._built = self._builders.check(identity)
         known = policy.channels or tuple(self._state.channels)
         if known and manifest.channel not in known:
             raise VerificationError(
@@ -175,7 +202,11 @@ class SiteTrust:
     def _after(self, state: TrustState, accepted: Accepted) -> TrustState:
         manifest = accepted.manifest
         again = SiteTrust(
-            state, self._now, cosignatures=self._cosignatures, allow_rollback=self.allow_rollback
+            state,
+            self._now,
+            cosignatures=self._cosignatures,
+            allow_rollback=self.allow_rollback,
+            builders=self._builders,
         )
         again.begin(manifest, accepted.identity)
         again.finish(manifest, accepted.identity, accepted.documents)
@@ -220,6 +251,7 @@ class SiteTrust:
             notes.append(
                 f"co-signed by {len(self._cosignatures)} site keys, {policy.site_signatures} required"
             )
+        notes += self._built
         if clock > self._now:
             warnings.append(f"the clock is set back: judged by {to_text(clock)}, the last time that was seen")
         if (root_ends - clock).days < 90:

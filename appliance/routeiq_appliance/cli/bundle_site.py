@@ -98,8 +98,8 @@ def cosign(
     if verify_key is not None:
         verified = verify_bundle_file(tar, key=load_public_key(verify_key), progress=BarProgress())
     else:
-        state = StateFolder.find(os.environ, trust_state).load()
-        trust = SiteTrust(state, datetime.now(UTC), site_signatures=False)
+        folder = StateFolder.find(os.environ, trust_state)
+        trust = SiteTrust.for_tar(folder, tar, datetime.now(UTC), signing=True)
         verified = verify_bundle_file(tar, key=trust, progress=BarProgress())
     key = signing_key.open()
     path = write_site_signature(tar, verified.identity, key)

@@ -85,6 +85,10 @@ def update(roots: tuple[Path, ...], trust_state: Path | None, as_json: bool) -> 
     "--site-key", "site_keys", multiple=True, type=_PATH, help="Public key of a co-signer (repeatable)"
 )
 @click.option("--site-signatures", type=click.IntRange(0), help="How many of them must co-sign a bundle")
+@click.option(
+    "--builder-key", "builder_keys", multiple=True, type=_PATH, help="A builder's public key (repeatable)"
+)
+@click.option("--builders", type=click.IntRange(0), help="How many of them must have built a bundle")
 @click.option("--max-age-days", type=click.IntRange(0), help="Refuse bundles older than this; 0: no limit")
 @click.option("--channel", "channels", multiple=True, help="The channels to take (repeatable)")
 @state_option
@@ -92,6 +96,8 @@ def update(roots: tuple[Path, ...], trust_state: Path | None, as_json: bool) -> 
 def policy(
     site_keys: tuple[Path, ...],
     site_signatures: int | None,
+    builder_keys: tuple[Path, ...],
+    builders: int | None,
     max_age_days: int | None,
     channels: tuple[str, ...],
     trust_state: Path | None,
@@ -104,6 +110,10 @@ def policy(
         new = replace(new, site_keys=tuple(load_public_key(path).pem.decode() for path in site_keys))
     if site_signatures is not None:
         new = replace(new, site_signatures=site_signatures)
+    if builder_keys:
+        new = replace(new, builder_keys=tuple(load_public_key(path).pem.decode() for path in builder_keys))
+    if builders is not None:
+        new = replace(new, builder_signatures=builders)
     if max_age_days is not None:
         new = replace(new, max_age_days=max_age_days)
     if channels:
