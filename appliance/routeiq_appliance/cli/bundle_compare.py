@@ -49,7 +49,9 @@ def rebuild(
     from routeiq_images.rebuild import rebuild as build_again  # noqa: PLC0415  the builder's libraries
     from routeiq_signing.trust_builders import write_builder_signature  # noqa: PLC0415
 
-    site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
+    site = site_trust(
+        tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback, signing=True
+    )
     trust = site[0] if site else load_public_key(required_key(tar, key_file))
     # Before the long work: a wrong passphrase must not cost a minute.
     signer = (

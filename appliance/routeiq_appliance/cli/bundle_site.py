@@ -10,14 +10,23 @@ import click
 
 from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
-from routeiq_signing.bundle_file import verify_bundle_file
+from routeiq_signing.bundle_file import pinned, verify_bundle_file
 from routeiq_signing.errors import SigningError
-from routeiq_signing.keys import load_public_key
+from routeiq_signing.keys import PublicKey, load_public_key
+from routeiq_signing.verify.trust import OneKey, Trust
 
 if TYPE_CHECKING:
     from routeiq_signing.trust_site import SiteTrust
 
-__all__ = ["cosign", "required_key", "site_options", "site_trust", "state_option"]
+__all__ = [
+    "builder_options",
+    "built_by",
+    "cosign",
+    "required_key",
+    "site_options",
+    "site_trust",
+    "state_option",
+]
 
 _PATH = click.Path(path_type=Path)
 
@@ -45,11 +54,18 @@ def site_options(command: Callable[..., object]) -> Callable[..., object]:
 
 
 def site_trust(
-    tar: Path, trust_state: Path | None, *, by_root: bool, key_file: Path | None, allow_rollback: str | None
+    tar: Path,
+    trust_state: Path | None,
+    *,
+    by_root: bool,
+    key_file: Path | None,
+    allow_rollback: str | None,
+    signing: bool = False,
 ) -> "tuple[SiteTrust, Callable[[], None]] | None":
     """Return the site's trust to judge `tar` by and what records it, or None without `--root`.
 
-    Raises `UsageError` for options that contradict each other.
+    `signing`: for who is about to add a signature, and needs none of the others'. Raises `UsageError` for options that
+    contradict each other.
     """
     if allow_rollback is not None and not allow_rollback.strip():
         raise click.UsageError("--allow-rollback wants a reason")
@@ -62,8 +78,36 @@ def site_trust(
     from routeiq_signing.trust_state import StateFolder  # noqa: PLC0415
 
     folder = StateFolder.find(os.environ, trust_state)
-    trust = SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback)
+    trust = SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback, signing=signing)
     return trust, lambda: trust.record(folder)
+
+
+def builder_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Add what a verb needs to ask for builders: `--builder-key`, `--require-builders`."""
+    command = click.option(
+        "--builder-key",
+        "builder_keys",
+        type=_PATH,
+        multiple=True,
+        help="Public key of a builder that must have built TAR again (repeatable)",
+    )(command)
+    return click.option(
+        "--require-builders", type=click.IntRange(1), help="How many of them must have  [default: all]"
+    )(command)
+
+
+def built_by(
+    tar: Path, trust: PublicKey | Trust, builder_keys: tuple[Path, ...], require_builders: int | None
+) -> PublicKey | Trust:
+    """Return `trust` that asks for builders too, when the options do; see `trust_builders`."""
+    if not builder_keys and require_builders is None:
+        return trust
+    from routeiq_signing.trust_builders import Builders, BuiltBy  # noqa: PLC0415  as in `site_trust`
+
+    keys = {key.keyid: key for key in map(load_public_key, builder_keys)}
+    builders = Builders.of(keys.values(), len(keys) if require_builders is None else require_builders)
+    judge = OneKey(pinned(trust)) if isinstance(trust, PublicKey) else trust
+    return BuiltBy(judge, builders.beside(tar))
 
 
 def required_key(tar: Path, key_file: Path | None) -> Path:
