@@ -7,10 +7,11 @@ import click
 
 from routeiq_appliance.cli.bundle_site import required_key, site_options, site_trust
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_appliance.cli.signer import module_option, open_signer
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import VerificationError
-from routeiq_signing.keys import PublicKey, load_private_key, load_public_key
+from routeiq_signing.keys import PublicKey, load_public_key
 
 __all__ = ["diff", "rebuild"]
 
@@ -24,7 +25,10 @@ _PATH = click.Path(path_type=Path)
 @site_options
 @click.option("--keep", type=_PATH, help="File for the rebuilt tar  [default: kept only if it differs]")
 @click.option("--work-dir", type=_PATH, help="Folder with room for the build, about 3 GB  [default: $TMPDIR]")
-@click.option("--sign", "sign_file", type=_PATH, help="Encrypted private key: sign as a builder if identical")
+@click.option(
+    "--sign", "sign_with", metavar="KEY", help="Sign as a builder if identical: as `--key` of `create`"
+)
+@module_option
 @passphrase_options
 @json_option
 def rebuild(
@@ -36,7 +40,8 @@ def rebuild(
     trust_state: Path | None,
     keep: Path | None,
     work_dir: Path | None,
-    sign_file: Path | None,
+    sign_with: str | None,
+    pkcs11_module: Path | None,
     passphrase_file: Path | None,
     passphrase_fd: int | None,
     as_json: bool,
@@ -54,9 +59,8 @@ def rebuild(
     )
     trust = site[0] if site else load_public_key(required_key(tar, key_file))
     # Before the long work: a wrong passphrase must not cost a minute.
-    signer = (
-        load_private_key(sign_file, passphrase_source(passphrase_file, passphrase_fd)) if sign_file else None
-    )
+    secret = passphrase_source(passphrase_file, passphrase_fd)
+    signer = open_signer(sign_with, pkcs11_module, secret) if sign_with else None
     made = build_again(
         tar, inputs, key=trust, environ=os.environ, progress=BarProgress(), work_dir=work_dir, keep=keep
     )
