@@ -9,16 +9,20 @@ from routeiq_images.application import ApplicationLayers
 from routeiq_images.blobs import BlobStore
 from routeiq_images.debs import DebContent, read_deb
 from routeiq_images.definition import Definition, Place
+from routeiq_images.errors import ImagesError
 from routeiq_images.image import Image, write_image
 from routeiq_images.layer import write_layer
+from routeiq_images.layer_plan import MAX_LAYERS, Plan, split_tree
 from routeiq_images.materials import Materials
-from routeiq_images.rootfs import add_ca_bundle, base_tree
+from routeiq_images.parts import image_parts
+from routeiq_images.rootfs import CA_BUNDLE, add_ca_bundle, base_tree
 from routeiq_images.sbom import Part
 from routeiq_images.tree import Tree
 from routeiq_signing.progress import Progress
-from routeiq_vendor.fetch import Deb
 
 __all__ = ["BuiltImage", "assemble"]
+
+DEBS = Plan(alone=600_000, shared=4)
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,8 @@ def assemble(
     wheels = (
         [wheel for wheel in materials.wheels if wheel.name not in left_out] if definition.application else []
     )
-    steps = 3 + (len(definition.application.groups) + 2 if definition.application else 0)
     with (
-        progress.task(f"image {definition.name}", steps, "layer") as advance,
+        progress.task(f"image {definition.name}", None, "layer") as advance,
         tempfile.TemporaryDirectory(dir=materials.workspace.build, prefix="image-") as scratch,
     ):
         trees = _system_trees(definition, debs)
@@ -60,11 +63,13 @@ def assemble(
         if len(places):
             layers.append(write_layer(places, store, "places and entry point"))
             advance(1)
-    parts = [_deb_part(deb) for deb in materials.debs(definition.debs).debs]
-    parts += [_wheel_part(wheel.name, wheel.version, wheel.sha256) for wheel in wheels]
-    if definition.application:
-        parts += materials.model_parts()
-        parts += materials.console_parts()
+    if len(layers) > MAX_LAYERS:
+        raise ImagesError(
+            f"{definition.name}: {len(layers)} layers, at most {MAX_LAYERS} are allowed",
+            subject=definition.name,
+            hint="raise the sizes from which a part has a layer of its own (assemble.DEBS, application.WHEELS)",
+        )
+    parts = image_parts(materials, definition.debs, wheels, version)
     return BuiltImage(write_image(definition, version, layers, store), tuple(parts))
 
 
@@ -74,15 +79,21 @@ def _read_debs(definition: Definition, materials: Materials) -> list[DebContent]
 
 
 def _system_trees(definition: Definition, debs: Sequence[DebContent]) -> list[tuple[str, Tree]]:
-    """Return the base layer, which images share when its packages are the same, and the layer of the rest."""
+    """Return the base layer, which images share when its packages are the same, and the layers of the rest."""
     base = base_tree({})
     rest = base_tree(definition.accounts)
+    layer_of = DEBS.layers({deb.name: deb.size for deb in debs})
+    places = {CA_BUNDLE: layer_of.get("ca-certificates", "")}
     for deb in debs:
         target = base if deb.name in definition.base_packages else rest
         for path, entry in deb.tree.items():
             target.add(path, entry)
+            places.setdefault(path, layer_of[deb.name])
     add_ca_bundle(rest)
-    return [("Debian 12 base packages", base), ("Debian 12 packages and accounts", rest.without(base))]
+    trees = [("Debian 12 base packages", base)]
+    for name, tree in split_tree(rest, places).items():
+        trees.append((f"Debian 12: {name or 'accounts and folders'}", tree.without(base)))
+    return [(comment, tree) for comment, tree in trees if len(tree)]
 
 
 def _places_tree(definition: Definition, files: Path) -> Tree:
@@ -100,14 +111,3 @@ def _add_place(tree: Tree, place: Place, files: Path) -> None:
         tree.file(place.path, files / place.source, mode, place.uid)
     else:
         tree.directory(place.path, mode, place.uid)
-
-
-def _deb_part(deb: Deb) -> Part:
-    version = deb.version.replace(":", "%3A").replace("+", "%2B")
-    purl = f"pkg:deb/debian/{deb.name}@{version}?arch=amd64&distro=debian-12"
-    properties = (("routeiq:source", deb.source), ("routeiq:source_version", deb.source_version))
-    return Part("library", deb.name, deb.version, purl, deb.sha256, None, properties)
-
-
-def _wheel_part(name: str, version: str, sha256: str) -> Part:
-    return Part("library", name, version, f"pkg:pypi/{name}@{version}", sha256)

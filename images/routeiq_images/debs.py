@@ -48,13 +48,14 @@ _DROPPED = (
 
 @dataclass(frozen=True)
 class DebContent:
-    """One package: name, version, source package, licence-bearing control text, and its files."""
+    """One package: name, version, source package, licence-bearing control text, files, and the .deb's bytes."""
 
     name: str
     version: str
     source: str
     control: bytes
     tree: Tree
+    size: int
 
 
 def read_deb(path: Path, name: str, drop: Sequence[str]) -> DebContent:
@@ -79,7 +80,7 @@ def read_deb(path: Path, name: str, drop: Sequence[str]) -> DebContent:
         raise ImagesError(f"{name}: {path.name} holds the package {fields['Package']}", subject=name)
     tree.file(f"var/lib/dpkg/status.d/{name}", control)
     source = str(fields.get("Source", name)).partition(" ")[0]
-    return DebContent(name, str(fields["Version"]), source, control, tree)
+    return DebContent(name, str(fields["Version"]), source, control, tree, path.stat().st_size)
 
 
 def _add(tree: Tree, data: tarfile.TarFile, member: tarfile.TarInfo, drop: Sequence[str]) -> None:

@@ -40,10 +40,9 @@ class Place(Document):
 
 
 class Application(Document):
-    """The Python part: wheels of a lock in groups by how often they change, then what is ours."""
+    """The Python part: wheels of a lock, then what is ours."""
 
     lock: str
-    groups: dict[str, list[str]] = Field(description="group → distributions; the last group takes the rest")
     packages: list[str]
     command: str
     entry: str

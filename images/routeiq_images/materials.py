@@ -6,13 +6,13 @@ The border between `routeiq_vendor` and the builder; nothing else here imports t
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from routeiq_images.errors import ImagesError
-from routeiq_images.sbom import Part
 from routeiq_signing.progress import Progress
 from routeiq_vendor.fetch import EMBEDDERS, Fetched, ImageDebs, Purpose, ensure_console, fetch
+from routeiq_vendor.licences.review import review
 from routeiq_vendor.weights.store import RUNTIME_FILES
 from routeiq_vendor.wheels.store import Wheel, load_lock
 from routeiq_vendor.workspace import Workspace
@@ -45,6 +45,8 @@ class Materials:
     """The built operator console."""
     frozen: Path | None = None
     """A copy of our tree that nobody edits; see `freeze`."""
+    licences: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """(kind, name, version) → SPDX expression; every one was allowed."""
 
     @property
     def source(self) -> Path:
@@ -71,49 +73,22 @@ class Materials:
         """Lay the gateway's wheels out under their file names, for pip."""
         return self.workspace.pool.view(folder, {wheel.filename: wheel.sha256 for wheel in self.wheels})
 
-    def requirement_groups(
-        self, groups: Mapping[str, Sequence[str]], leave_out: Sequence[str]
-    ) -> dict[str, list[str]]:
-        """Return pip's lines per group; what no group names goes to the last one. Unknown names are refused."""
+    def requirement_lines(self, leave_out: Sequence[str]) -> list[str]:
+        """Return pip's lines for the gateway's lock less `leave_out`. Unknown names are refused."""
         pins = {pin.name: pin.line for pin in load_lock(self.workspace.locks / "gateway.txt")}
-        named = [*leave_out, *(name for members in groups.values() for name in members)]
-        unknown = sorted(set(named) - set(pins))
+        unknown = sorted(set(leave_out) - set(pins))
         if unknown:
             raise ImagesError(f"{unknown[0]}: named in a definition, but not in the lock", subject=unknown[0])
-        for name in leave_out:
-            del pins[name]
-        lines = {group: [pins.pop(name) for name in members] for group, members in groups.items()}
-        lines[list(groups)[-1]] += [pins[name] for name in sorted(pins)]
-        return lines
-
-    def model_parts(self) -> list[Part]:
-        """Return the SBOM's components for what the gateway image carries of models."""
-        parts = []
-        for name, model in self.fetched.models.items():
-            digest = model.files["model.safetensors"].sha256
-            purl = f"pkg:pypi/{model.wheel.name}@{model.version}#{name}"
-            parts.append(Part("machine-learning-model", name, model.version, purl, digest, model.licence))
-        return parts
-
-    def console_parts(self) -> list[Part]:
-        """Return the SBOM's components for the packages whose code is in the console."""
-        return [
-            Part(
-                "library",
-                item.name,
-                item.version,
-                f"pkg:npm/{item.name.replace('@', '%40')}@{item.version}",
-                item.sha256,
-                item.licence,
-            )
-            for item in self.fetched.npm
-            if item.shipped
-        ]
+        return [pins[name] for name in sorted(pins) if name not in leave_out]
 
 
 def gather(workspace: Workspace, progress: Progress, *, offline: bool, release: bool) -> Materials:
-    """Fill the pool as far as it must be, and return what a bundle is made of."""
+    """Fill the pool as far as it must be, and return what a bundle is made of.
+
+    Raises `LockError` when a licence is unknown or not allowed: such a bundle is not built.
+    """
     fetched = fetch([Purpose.BUNDLE], workspace, progress, offline=offline, release=release)
+    judged = review(fetched, workspace, progress).judged
     models = []
     for name, model in sorted(fetched.models.items()):
         files = {path: file.path for path, file in model.files.items()}
@@ -132,7 +107,8 @@ def gather(workspace: Workspace, progress: Progress, *, offline: bool, release: 
         if "router.json" in files:
             models.append(ModelFolder(name, "router", f"routers/{name}", files, baked=True))
     console = ensure_console(workspace, progress, offline=offline)
-    return Materials(workspace, fetched, tuple(models), console)
+    licences = {(item.kind, item.name, item.version): item.licence for item in judged}
+    return Materials(workspace, fetched, tuple(models), console, licences=licences)
 
 
 def freeze(materials: Materials, into: Path) -> Materials:

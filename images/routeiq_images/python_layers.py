@@ -5,9 +5,11 @@ stops the build (A2). Its entry scripts, which name the builder's Python, are ta
 hash instead of a time and is never checked at run time, as the root is read-only.
 """
 
+import csv
 import fnmatch
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +26,7 @@ __all__ = [
     "entry_script",
     "folder_tree",
     "install_wheels",
+    "owners",
     "prune",
 ]
 
@@ -76,6 +79,24 @@ def prune(folder: Path, drop: Sequence[str], keep: Sequence[str]) -> None:
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def owners(folder: Path) -> dict[str, str]:
+    """Return file → distribution (as indexes spell it), by what RECORD says; bytecode belongs to its module's owner.
+
+    A file that two distributions claim is the first one's by name.
+    """
+    found: dict[str, str] = {}
+    for record in sorted(folder.glob("*.dist-info/RECORD"), reverse=True):
+        name = re.sub(r"[-_.]+", "-", record.parent.name.partition("-")[0]).lower()  # PEP 503
+        with record.open(newline="") as lines:
+            found.update((row[0], name) for row in csv.reader(lines) if row)
+    for path in folder.rglob("__pycache__/*.pyc"):
+        module = path.parent.parent / f"{path.name.partition('.')[0]}.py"
+        owner = found.get(module.relative_to(folder).as_posix())
+        if owner is not None:
+            found[path.relative_to(folder).as_posix()] = owner
+    return found
 
 
 def compile_tree(folder: Path, place: str, interpreter_root: Path) -> None:
