@@ -20,6 +20,33 @@ WORDS = ["[UNK]", "[CLS]", "[SEP]", "dimension", "add", "and", "divide", "number
          "function", "that", "sorts", "list", "capital", "city", "country", "who", "is", "the", "of"]  # fmt: skip
 
 
+_KNN = {
+    "components": 4,
+    "neighbours": 20,
+    "surface_weight": 0.5,
+    "temperature": 0.2,
+    "temperature_between": 0.2,
+}
+_ENSEMBLE = {"knn": _KNN, "ridge": {"alpha": 1.0}, "knn_share": 0.5}
+SMALL_PARAMS = {
+    "best": {},
+    "centroid": {"clusters": 6, "strength": 1.0, "temperature": 0.1},
+    "cheapest": {},
+    "elo": {"clusters": 6, "step": 0.1, "temperature": 0.05},
+    "ensemble": _ENSEMBLE,
+    "graph": {**_KNN, "edges": 40, "flow": 0.5, "between_models": 0.1},
+    "hybrid": {"alpha_gap": 1.0, "alpha_level": 1.0},
+    "irt": {"base": _ENSEMBLE, "skills": 2},
+    "knn": _KNN,
+    "logistic": {"c": 1.0},
+    "mf": {"rank": 2, "alpha": 1.0},
+    "mlp": {"hidden": 8, "decay": 0.01},
+    "ridge": {"alpha": 1.0},
+    "svm": {"c": 1.0},
+}
+"""Parameters of every strategy for the small set, not chosen."""
+
+
 def _field(number: int, value: bytes | str | int) -> bytes:
     if isinstance(value, int):
         return _varint(number << 3) + _varint(value)
@@ -164,6 +191,11 @@ def small_training(embedder, small_set) -> tuple[Inputs, np.ndarray]:
     )
 
 
+@pytest.fixture(scope="session")
+def small_params() -> dict[str, dict]:
+    return SMALL_PARAMS
+
+
 @pytest.fixture
 def make_artifact(embedder, small_training):
     """Returns a function that fits a strategy on the small set without choosing, and gives an `Artifact`."""
@@ -171,15 +203,7 @@ def make_artifact(embedder, small_training):
     from routeiq_router.data.split import prompt_fingerprints
     from routeiq_router.strategies.registry import strategy
 
-    knn = {
-        "components": 4,
-        "neighbours": 20,
-        "surface_weight": 0.5,
-        "temperature": 0.2,
-        "temperature_between": 0.2,
-    }
-    params = {"knn": knn, "ridge": {"alpha": 1.0}}
-    params["ensemble"] = {**params, "knn_share": 0.5}
+    params = SMALL_PARAMS
 
     def make(name: str = "ridge", **changes) -> Artifact:
         inputs, scores = small_training

@@ -9,7 +9,7 @@ from routeiq_router.strategies.interface import Strategy
 
 __all__ = ["strategy", "strategy_names"]
 
-_NOT_STRATEGIES = {"interface", "registry"}
+_NOT_STRATEGIES = {"common", "interface", "registry"}
 
 
 def strategy_names() -> list[str]:
