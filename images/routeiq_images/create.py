@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,17 @@ from routeiq_images.blobs import MANIFEST_MEDIA_TYPE, BlobStore
 from routeiq_images.definition import load_definitions
 from routeiq_images.inputs import write_inputs
 from routeiq_images.materials import Materials, ModelFolder, freeze
+from routeiq_images.parts import OWN_LICENCE, shipped
+from routeiq_images.provenance import (
+    Invocation,
+    dependencies,
+    predicate,
+    sign_provenance,
+    with_provenance,
+)
 from routeiq_images.readme import carried_readme
 from routeiq_images.release import Release
-from routeiq_images.sbom import make_sbom
+from routeiq_images.sbom import SBOM_NAME, Part, make_bundle_sbom, make_sbom
 from routeiq_images.signatures import check_signatures, sign_images
 from routeiq_signing.bundle_file import pinned
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
@@ -61,9 +69,18 @@ class Created:
 
 
 def create_bundle(
-    materials: Materials, release: Release, created: datetime, key: Signer, out: Path, progress: Progress
+    materials: Materials,
+    release: Release,
+    created: datetime,
+    key: Signer,
+    out: Path,
+    progress: Progress,
+    run: Invocation | None = None,
 ) -> Created:
-    """Write the bundle, its inputs, the public key and the verifier into `out`; each whole or not at all."""
+    """Write the bundle, its inputs, the public key and the verifier into `out`; each whole or not at all.
+
+    With `run` a provenance is attached: it says who built, when and of what, and two builders differ in it.
+    """
     inputs = out / release.file_name("-inputs")
     with (
         tempfile.TemporaryDirectory(dir=materials.workspace.build, prefix="layout-") as folder,
@@ -81,8 +98,10 @@ def create_bundle(
             write_model(model.name, model.kind, model.place, model.files, store) for model in materials.models
         )
         chart = write_chart(materials.source / "offline-helm" / "routeiq-gateway", store)
+        listed = shipped(materials, release.version, _with_parts(entries, built), models, chart)
         files: dict[str, bytes | Path] = {
             **store.all(),
+            SBOM_NAME: make_bundle_sbom(release.name, release.version, listed, OWN_LICENCE),
             "oci-layout": rfc8785.dumps({"imageLayoutVersion": "1.0.0"}),
             "index.json": rfc8785.dumps(_index(entries, models, chart, store)),
             "manifest.json": rfc8785.dumps(_docker_index(built)),
@@ -92,6 +111,11 @@ def create_bundle(
         manifest = _manifest(materials, release, created, entries, models, chart, files, pending)
         digest = f"sha256:{hashlib.sha256(manifest.to_bytes()).hexdigest()}"
         attachments, signatures = _signatures(manifest, materials.models, digest, key)
+        if run is not None:
+            resolved = dependencies(materials, manifest.inputs, run.commit)
+            said = predicate(release, manifest, resolved, run, datetime.now(UTC))
+            attachments, more = with_provenance(attachments, sign_provenance(manifest, digest, said, key))
+            signatures = {**signatures, **more}
         tar = out / release.file_name()
         write_bundle_tar(tar, sign_head(manifest, attachments, key), {**files, **signatures}, progress)
     write_atomic(out / "routeiq.pub", key.public.pem)
@@ -108,6 +132,12 @@ def _pending(path: Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _with_parts(
+    entries: tuple[ImageEntry, ...], built: tuple[BuiltImage, ...]
+) -> list[tuple[ImageEntry, tuple[Part, ...]]]:
+    return [(entry, image.parts) for entry, image in zip(entries, built, strict=True)]
 
 
 def _image_entry(built: BuiltImage, release: Release, store: BlobStore) -> ImageEntry:

@@ -10,7 +10,14 @@ import click
 from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
 from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
 from routeiq_appliance.cli.bundle_compare import diff, rebuild
-from routeiq_appliance.cli.bundle_site import cosign, required_key, site_options, site_trust
+from routeiq_appliance.cli.bundle_site import (
+    builder_options,
+    built_by,
+    cosign,
+    required_key,
+    site_options,
+    site_trust,
+)
 from routeiq_appliance.cli.signer import KEY_HELP, SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
@@ -57,6 +64,7 @@ def create(signing_key: SigningKey, out: Path, offline: bool, strict: bool) -> N
     """
     # Only here: the builder's libraries are not in the gateway image, which verifies and mirrors.
     from routeiq_images.create import create_bundle  # noqa: PLC0415
+    from routeiq_images.invocation import start_invocation  # noqa: PLC0415
     from routeiq_images.materials import gather  # noqa: PLC0415
     from routeiq_images.release import commit_time, load_release  # noqa: PLC0415
     from routeiq_vendor.workspace import Workspace  # noqa: PLC0415
@@ -66,8 +74,10 @@ def create(signing_key: SigningKey, out: Path, offline: bool, strict: bool) -> N
     created = commit_time(workspace.root, os.environ)
     key = _signer(signing_key, workspace.build / "keys")
     progress = BarProgress()
-    materials = gather(workspace, progress, offline=offline, release=strict or signing_key.given is not None)
-    made = create_bundle(materials, release, created, key, out, progress)
+    pinned = strict or signing_key.given is not None
+    run = start_invocation(workspace.root, os.environ, strict=pinned, offline=offline)
+    materials = gather(workspace, progress, offline=offline, release=pinned)
+    made = create_bundle(materials, release, created, key, out, progress, run)
     for item in made.images:
         image = item.image
         click.echo(
@@ -90,17 +100,31 @@ def _signer(signing_key: SigningKey, keys: Path) -> Signer:
 @bundle.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
 @click.option("--key", "key_file", type=_PATH, help="Pinned public key: verify before showing")
+@site_options
 @json_option
-def inspect(tar: Path, key_file: Path | None, as_json: bool) -> None:
-    """Show what TAR holds. Without --key nothing is verified: TAR may say anything."""
-    if key_file is not None:
-        verified = verify_bundle_file(tar, key=load_public_key(key_file), progress=BarProgress())
+def inspect(
+    tar: Path,
+    key_file: Path | None,
+    by_root: bool,
+    allow_rollback: str | None,
+    trust_state: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what TAR holds. Without --key or --root nothing is verified: TAR may say anything.
+
+    The site's state stays as it is.
+    """
+    site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
+    trust = site[0] if site else None if key_file is None else load_public_key(key_file)
+    if trust is not None:
+        verified = verify_bundle_file(tar, key=trust, progress=BarProgress())
         manifest, digest = verified.manifest, verified.report.digest
     else:
-        click.echo("NOT VERIFIED: this is what the tar says of itself; give --key to verify it", err=True)
+        said = "NOT VERIFIED: this is what the tar says of itself; give --key or --root to verify it"
+        click.echo(said, err=True)
         manifest, hexadecimal = inspect_bundle_file(tar)
         digest = f"sha256:{hexadecimal}"
-    document: dict[str, Any] = {"verified": key_file is not None, "digest": digest}
+    document: dict[str, Any] = {"verified": trust is not None, "digest": digest}
     document |= json.loads(manifest.to_bytes())
     emit(document, as_json=as_json, text=_describe(manifest, digest))
 
@@ -131,6 +155,7 @@ def _describe(manifest: BundleManifest, digest: str) -> str:
 @click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
 @click.option("--old", type=_PATH, help="Where TAR is a delta: the bundle that it was made from")
 @site_options
+@builder_options
 @click.option("--no-record", is_flag=True, help="With --root: leave the site's state as it is")
 @json_option
 def verify(
@@ -140,6 +165,8 @@ def verify(
     by_root: bool,
     allow_rollback: str | None,
     trust_state: Path | None,
+    builder_keys: tuple[Path, ...],
+    require_builders: int | None,
     no_record: bool,
     as_json: bool,
 ) -> None:
@@ -153,12 +180,14 @@ def verify(
         site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
         if site is not None:
             trust, record = site
-            report = verify_whole_or_delta(tar, old, trust).report
+            judge = built_by(tar, trust, builder_keys, require_builders)
+            report = verify_whole_or_delta(tar, old, judge).report
             if not no_record:
                 record()
         else:
             key = load_public_key(required_key(tar, key_file))
-            report = verify_whole_or_delta(tar, old, key).report
+            judge = built_by(tar, key, builder_keys, require_builders)
+            report = verify_whole_or_delta(tar, old, judge).report
     except RouteIQError as error:
         if as_json:
             refusal = {"accepted": False, "error": str(error), "subject": error.subject}
