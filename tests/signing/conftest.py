@@ -85,9 +85,13 @@ def key() -> PrivateKey:
 
 @pytest.fixture(scope="session")
 def small_bundle(key: PrivateKey) -> SmallBundle:
+    return make_bundle(key, layer=bytes(range(256)) * 700, program=build_pyz())
+
+
+def make_bundle(key: PrivateKey, *, layer: bytes, program: bytes) -> SmallBundle:
+    """Return a bundle with an image of one `layer`, a model, a chart and `program` as its verify.pyz."""
     blobs: dict[str, bytes] = {}
     config = b'{"architecture":"amd64","os":"linux"}'
-    layer = bytes(range(256)) * 700
     image = artifact(blobs, config, [layer])
     sbom = artifact(blobs, b"{}", [b'{"bomFormat":"CycloneDX"}'])
     weights = b"weights" * 100
@@ -109,7 +113,7 @@ def small_bundle(key: PrivateKey) -> SmallBundle:
         "manifest.json": json.dumps(
             [{"Config": blob_path(digest(config)), "RepoTags": [tag], "Layers": [blob_path(digest(layer))]}]
         ).encode(),
-        "verify.pyz": build_pyz(),
+        "verify.pyz": program,
         "README.txt": b"read me\n",
     }
     signature = b'{"signed":"model"}'
