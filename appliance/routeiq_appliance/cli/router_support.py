@@ -129,7 +129,12 @@ def default_cache() -> Path | None:
 def run_pinned(verb: str, environment: Mapping[str, str]) -> None:
     """Run this very command again where linear algebra is pinned; it reads the environment only when it loads."""
     context = click.get_current_context()
-    arguments = [argument for name, value in context.params.items() for argument in _spell(name, value)]
+    spelled = {one.name: one.opts[0] for one in context.command.params}
+    arguments = [
+        argument
+        for name, value in context.params.items()
+        for argument in _spell(spelled.get(name, ""), value)
+    ]
     code = "from routeiq_appliance.cli.main import main; main(prog_name='routeiq')"
     command = [sys.executable, "-c", code, "router", verb, *arguments]
     finished = subprocess.run(command, env={**os.environ, **environment}, check=False)
@@ -137,12 +142,12 @@ def run_pinned(verb: str, environment: Mapping[str, str]) -> None:
         raise click.exceptions.Exit(finished.returncode if finished.returncode > 0 else 1)
 
 
-def _spell(name: str, value: Any) -> list[str]:
-    if value is None:
+def _spell(option: str, value: Any) -> list[str]:
+    if value is None or value is False:
         return []
     if isinstance(value, tuple):
-        return [argument for item in value for argument in _spell(name, item)]
-    return [f"--{'strategy' if name == 'strategy_name' else name}", str(value)]
+        return [argument for item in value for argument in _spell(option, item)]
+    return [option] if value is True else [option, str(value)]
 
 
 def warn(text: str) -> None:
