@@ -70,8 +70,8 @@ class Provenance:
         return {
             "builder": self.builder,
             "buildType": self.build_type,
-            "started": self.started,
-            "finished": self.finished,
+            "startedOn": self.started,
+            "finishedOn": self.finished,
             "dependencies": self.dependencies,
             "keyid": self.keyid,
         }
