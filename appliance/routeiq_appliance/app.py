@@ -41,7 +41,7 @@ from routeiq_appliance.policy.opening import open_policy
 from routeiq_appliance.routing.balance import make_balancer
 from routeiq_appliance.routing.board import Board
 from routeiq_appliance.routing.breaker import Health, State
-from routeiq_appliance.routing.load import load_strategies, strategy_names
+from routeiq_appliance.routing.load import load_strategies, objectives_of, strategy_names
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.budgets import BudgetStore
 from routeiq_appliance.state.keys import KeyStore
@@ -135,6 +135,7 @@ def build_gateway(
         policy=policy,
         strategies=strategies,
         strategy_names=strategy_names(settings, config),
+        objectives=objectives_of(settings, config),
         balancer=make_balancer(policy.balancing, board=board),
         upstream=upstream,
         watchers=Watchers(health, board, shared),

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from routeiq_appliance.config.routeiq_section import RoutingStrategyName
 from routeiq_appliance.config.variables import with_files
 from routeiq_appliance.errors import ConfigError
+from routeiq_router.errors import RouterError
+from routeiq_router.objective import read_objective
 
 __all__ = ["SECRETS", "Settings", "Strategy", "load_settings"]
 
@@ -24,6 +26,15 @@ Strategy = RoutingStrategyName
 def _redis(value: SecretStr | None) -> SecretStr | None:
     if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
         raise ValueError("must begin with `redis://` or `rediss://`")
+    return value
+
+
+def _objective(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            read_objective(value)
+        except RouterError as error:
+            raise ValueError(f"{str(error).removeprefix('objective: ')}; {error.hint}") from None
     return value
 
 
@@ -122,6 +133,15 @@ class Settings(BaseSettings):
             "`routeiq.auto.strategy` comes first",
         ),
     ] = "auto"
+    objective: Annotated[
+        str | None,
+        Field(
+            alias="ROUTEIQ_OBJECTIVE",
+            description="What the artifact's predictions are weighed by, where `routeiq.auto` says nothing: "
+            "`quality=1,cost=0.3`, `floor=0.8`",
+        ),
+        AfterValidator(_objective),
+    ] = None
     store_model_in_db: Annotated[
         bool,
         Field(

@@ -14,6 +14,7 @@ from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.pipeline.types import Deployment, Price
 from routeiq_appliance.routing.balance import Balancer, make_balancer
 from routeiq_appliance.routing.board import Board
+from routeiq_appliance.routing.interface import Terms
 from routeiq_appliance.routing.simple import DeclaredOrder, LeastBusy, Random, RoundRobin
 
 
@@ -272,12 +273,12 @@ def test_a_group_of_one_asks_nobody(name: str) -> None:
 
 async def test_round_robin_of_groups_takes_turns() -> None:  # D2
     strategy = RoundRobin()
-    assert [(await strategy.choose("", ("a", "b"))).group for _ in range(4)] == list("abab")
+    assert [(await strategy.choose("", ("a", "b"), Terms())).group for _ in range(4)] == list("abab")
 
 
 async def test_random_of_groups_is_even_and_ranks_all() -> None:  # D2
     strategy = Random(random.Random(3))
-    choices = [await strategy.choose("", ("a", "b", "c")) for _ in range(3000)]
+    choices = [await strategy.choose("", ("a", "b", "c"), Terms()) for _ in range(3000)]
     firsts = Counter(choice.group for choice in choices)
     assert all(firsts[name] == pytest.approx(1000, abs=120) for name in "abc")
     assert all(sorted(name for name, _ in choice.ranking) == list("abc") for choice in choices)
@@ -289,15 +290,15 @@ async def test_least_busy_of_groups_weighs_calls_by_deployments() -> None:  # D2
     board.begin("x")
     board.begin("p")
     board.begin("q")
-    choice = await strategy.choose("", ("one", "three"))
+    choice = await strategy.choose("", ("one", "three"), Terms())
     assert choice.ranking == (("three", None), ("one", None))
     assert (choice.strategy, choice.score, choice.reason) == ("least-busy", None, "fewest calls under way")
 
 
 async def test_groups_equally_busy_take_turns() -> None:
     strategy = LeastBusy(Board(), {"a": ["x"], "b": ["y"]})
-    assert [(await strategy.choose("", ("a", "b"))).group for _ in range(4)] == list("abab")
+    assert [(await strategy.choose("", ("a", "b"), Terms())).group for _ in range(4)] == list("abab")
 
 
 async def test_declared_order_takes_the_first() -> None:
-    assert (await DeclaredOrder().choose("", ("b", "a"))).group == "b"
+    assert (await DeclaredOrder().choose("", ("b", "a"), Terms())).group == "b"

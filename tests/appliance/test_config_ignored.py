@@ -31,7 +31,7 @@ model_list:
   - model_name: a
     litellm_params: {model: openai/m, api_base: "http://h/v1", weight: 2, tags: [x], itpm: 3, input_cost_per_token: 1,
                      cache_read_input_token_cost: 1, input_cost_per_audio_token: 3, cost_per_second: 3}
-    model_info: {input_cost_per_token: 2, input_cost_per_second: 4, supports_vision: true}
+    model_info: {input_cost_per_token: 2, input_cost_per_second: 4, supports_reasoning: true}
   - model_name: a
     litellm_params: {model: openai/m, api_base: "http://h/v1", weight: 2}
 router_settings:
@@ -52,7 +52,7 @@ environment_variables: {A: b}
         "model_list[].model_info.input_cost_per_second",
         "model_list[].litellm_params.weight",
         "model_list[].litellm_params.tags",
-        "model_list[].model_info.supports_vision",
+        "model_list[].model_info.supports_reasoning",
         "router_settings.routing_strategy_args",
         "router_settings.redis_host",
         "router_settings.model_group_alias",

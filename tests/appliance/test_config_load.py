@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from routeiq_appliance.config.ignored import notes
 from routeiq_appliance.config.load import load_config, parse_config, read_config
 from routeiq_appliance.errors import ConfigError
 
@@ -61,9 +62,24 @@ def test_names_that_belong_together_are_checked() -> None:
     )
 
 
-def test_a_candidate_without_a_model_of_the_artifact_is_refused() -> None:
+def test_a_candidate_without_a_model_of_the_artifact_is_noted() -> None:
     text = GOOD.replace("os.environ/SMALL_KEY", "x") + "  auto: {candidates: [small], artifact: routers/a}\n"
-    assert "model_map: candidate `small` is not mapped to a model of the artifact" in _mistakes(text)
+    expected = "routeiq.auto: `small` is not in model_map: no prediction, unless the artifact has its name"
+    assert expected in list(notes(parse_config(text, {})))
+
+
+@pytest.mark.parametrize(
+    ("auto", "mistake"),
+    [
+        ("{objective: 'cost=nan'}", "routeiq.auto.objective: cost='nan' is not a number from 0 to 100"),
+        ("{objective: {speed: 1}}", "routeiq.auto.objective: unknown name 'speed'"),
+        ("{objective: {floor: 2}}", "routeiq.auto.objective: floor='2.0' is not"),
+        ("{objective: floor=0.8, cost_weight: 0.1}", "routeiq.auto.cost_weight: `objective` is given too"),
+    ],
+)
+def test_a_wrong_objective_is_a_mistake(auto: str, mistake: str) -> None:
+    text = GOOD.replace("os.environ/SMALL_KEY", "x") + f"  auto: {auto}\n"
+    assert mistake in _mistakes(text)
 
 
 def test_an_unset_variable_is_named() -> None:

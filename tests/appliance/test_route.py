@@ -12,7 +12,7 @@ from routeiq_appliance.pipeline.route import Route, may_use
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Deployment, Kind, Principal, Wishes
 from routeiq_appliance.routing.balance import make_balancer
 from routeiq_appliance.routing.board import Board
-from routeiq_appliance.routing.interface import Choice
+from routeiq_appliance.routing.interface import Choice, Terms
 from routeiq_appliance.routing.precedence import Strategies
 from routeiq_appliance.routing.simple import DeclaredOrder
 
@@ -24,7 +24,7 @@ class Last:
 
     name = "last"
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         ranking = tuple((name, 1.0 / rank) for rank, name in enumerate(reversed(candidates), 1))
         return Choice(
             candidates[-1], self.name, 1.0, ranking, f"the last for {prompt!r}", artifact="sha256:a"
@@ -36,7 +36,7 @@ class Untouchable:
 
     name = "untouchable"
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         raise AssertionError("no strategy decides here")
 
 

@@ -13,7 +13,7 @@ from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.types import AUTO, Call, Kind, Principal, Wishes
 from routeiq_appliance.routing.balance import make_balancer
 from routeiq_appliance.routing.board import Board
-from routeiq_appliance.routing.interface import Choice
+from routeiq_appliance.routing.interface import Choice, Terms
 from routeiq_appliance.routing.precedence import Strategies
 from routeiq_appliance.routing.simple import DeclaredOrder
 
@@ -23,7 +23,7 @@ class Last:
 
     name = "last"
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         ranking = tuple((name, None) for name in reversed(candidates))
         return Choice(candidates[-1], self.name, None, ranking, "the last")
 

@@ -11,7 +11,7 @@ from tests.appliance.call_bench import CHAT, CONFIG, EVENTS, Bench, Gateways, Pa
 
 from routeiq_appliance.config.policy import CallPolicy
 from routeiq_appliance.errors import UpstreamError
-from routeiq_appliance.routing.interface import Choice
+from routeiq_appliance.routing.interface import Choice, Terms
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ async def _left_while_the_strategy_decides(bench: Bench, stream: bool) -> None:
     class Slow:
         name = "slow"
 
-        async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+        async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
             await pause()
             raise AssertionError("nobody waits for the choice")
 

@@ -52,13 +52,8 @@ def _auto(config: GatewayConfig, groups: set[str]) -> Iterator[tuple[Path, str]]
             yield (*where, "model_map", group), _no_group(group, groups)
     if auto.strategy == "ml" and not auto.artifact:
         yield (*where, "strategy"), "`ml` needs an artifact; name its folder in `artifact`"
-    if not auto.artifact:
-        return
-    for group in auto.candidates or list(auto.model_map):
-        if group in groups and group not in auto.model_map:
-            yield where, f"model_map: candidate `{group}` is not mapped to a model of the artifact"
-    if not auto.model_map:
-        yield where, "model_map: is missing; the artifact's models must be mapped to groups"
+    if auto.objective is not None and "cost_weight" in auto.model_fields_set:
+        yield (*where, "cost_weight"), "`objective` is given too, and says the same and more; keep one"
 
 
 def _entries(config: GatewayConfig) -> Iterator[tuple[Path, str]]:

@@ -12,6 +12,7 @@ from routeiq_appliance.config.params import DIRECT_PROVIDERS, not_direct, sent_u
 from routeiq_appliance.config.prices import price_of
 from routeiq_appliance.egress.destinations import destination_of_url
 from routeiq_appliance.pipeline.types import Deployment
+from routeiq_appliance.routing.capabilities import FLAGS
 
 __all__ = ["DEFAULT_RETRIES", "deployments_of", "needs_litellm", "unpriced", "upstream_of"]
 
@@ -93,6 +94,12 @@ def _deployment(
         order=order,
         tags=frozenset(given.tags or ()),
         kinds=None if entry.model_info.kinds is None else frozenset(entry.model_info.kinds),
+        can={
+            need: value
+            for need, name in FLAGS.items()
+            if (value := getattr(entry.model_info, name)) is not None
+        },
+        max_input_tokens=entry.model_info.max_input_tokens,
     )
 
 

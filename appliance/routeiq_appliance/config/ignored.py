@@ -66,6 +66,10 @@ def _of_entry(config: GatewayConfig, entry: ModelEntry) -> Iterator[str]:
 
 def notes(config: GatewayConfig) -> Iterator[str]:
     """Yield what is allowed and seldom meant."""
+    auto = config.routeiq.auto
+    for group in (auto.candidates or []) if auto.artifact else []:
+        if group not in auto.model_map:
+            yield f"routeiq.auto: `{group}` is not in model_map: no prediction, unless the artifact has its name"
     for members in deployments_of(config).values():
         for deployment in members:
             if deployment.weight == 0 and BALANCING[config.router.routing_strategy] == "weighted":

@@ -130,6 +130,25 @@ class ModelInfo(Prices):
             "LiteLLM library; unset: `direct` where that is certain (see below)"
         ),
     ] = None
+    max_input_tokens: Annotated[
+        Whole | None,
+        Field(
+            gt=0, description="Context window; `auto` passes over a group whose window a call does not fit"
+        ),
+    ] = None
+    supports_function_calling: Annotated[
+        bool | None, Field(description="`false`: `auto` does not choose the group for calls with tools")
+    ] = None
+    supports_vision: Annotated[
+        bool | None, Field(description="`false`: `auto` does not choose the group for calls with images")
+    ] = None
+    supports_response_schema: Annotated[
+        bool | None,
+        Field(description="`false`: `auto` does not choose the group for calls that want a JSON schema"),
+    ] = None
+    supports_audio_input: Annotated[
+        bool | None, Field(description="`false`: `auto` does not choose the group for calls with audio")
+    ] = None
 
 
 class ModelEntry(Strict):

@@ -8,6 +8,8 @@ from routeiq_appliance.config.values import Number, Strict, Whole
 from routeiq_appliance.egress.destinations import parse_destination
 from routeiq_appliance.errors import ConfigError
 from routeiq_appliance.policy.schema import PolicySection
+from routeiq_router.errors import RouterError
+from routeiq_router.objective import read_objective
 from routeiq_signing.errors import DocumentError
 from routeiq_signing.formats.consent import check_digest
 
@@ -50,6 +52,34 @@ class AutoSection(Strict):
             ge=0, le=1, description="Quality that one gives up to go from the dearest candidate to a free one"
         ),
     ] = 0.0
+    objective: Annotated[
+        str | dict[str, float | str] | None,
+        Field(
+            description="What the artifact's predictions are weighed by: `quality=1,cost=0.3,latency=0.1`, `floor=0.8` "
+            "or `floor=95%`; instead of `cost_weight`, before `ROUTEIQ_OBJECTIVE`; see docs/routing-gateway.md"
+        ),
+    ] = None
+    keep_embeddings: Annotated[
+        bool,
+        Field(
+            description="Keep what each decision of the artifact was made from, for `routeiq router replay`: vectors, "
+            "from which a prompt can be guessed in part; never the prompt"
+        ),
+    ] = False
+    keep_embeddings_days: Annotated[Whole, Field(ge=1, le=3650, description="How long they are kept")] = 30
+    keep_embeddings_rows: Annotated[
+        Whole, Field(ge=1, le=10_000_000, description="How many of them are kept, the newest")
+    ] = 100_000
+
+    @field_validator("objective")
+    @classmethod
+    def _objective(cls, value: str | dict[str, float | str] | None) -> str | dict[str, float | str] | None:
+        if value is not None:
+            try:
+                read_objective(value)
+            except RouterError as error:
+                raise ValueError(f"{str(error).removeprefix('objective: ')}; {error.hint}") from None
+        return value
 
     @field_validator("artifact", "embedder")
     @classmethod

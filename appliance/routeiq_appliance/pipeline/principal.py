@@ -17,6 +17,8 @@ from routeiq_appliance.pipeline.roles import rights_of
 from routeiq_appliance.pipeline.types import ModelAllowance, Principal
 from routeiq_appliance.state.records import UNLIMITED, Allowance, Holder, MemberRecord, period_end, period_of
 from routeiq_appliance.state.shared.interface import Scope
+from routeiq_router.errors import RouterError
+from routeiq_router.objective import Objective, read_objective
 
 __all__ = [
     "Made",
@@ -83,6 +85,9 @@ def principal_of(holder: Holder, now: float, *, team_parallel: int | None = None
     strategy = routing_settings(key.metadata).get("strategy")
     if strategy is None and team is not None:
         strategy = routing_settings(team.metadata).get("strategy")
+    objective = _objective(key.metadata)
+    if objective is None and team is not None:
+        objective = _objective(team.metadata)
     rights = rights_of(key.role, key.key_type, user.role if user is not None else None)
     principal = Principal(
         key.id,
@@ -103,6 +108,7 @@ def principal_of(holder: Holder, now: float, *, team_parallel: int | None = None
         manages=rights.manages,
         key_alias=key.alias,
         team_alias=team.alias if team is not None else None,
+        objective=objective,
     )
     return Made(principal, min((end for end in ends if end is not None), default=_NEVER))
 
@@ -119,6 +125,17 @@ def routing_settings(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return `metadata.routeiq`, empty when it is none."""
     found = metadata.get("routeiq")
     return found if isinstance(found, dict) else {}
+
+
+def _objective(metadata: Mapping[str, Any]) -> Objective | None:
+    """Return `metadata.routeiq.objective`; what the management API would refuse, in imported rows, is none."""
+    value = routing_settings(metadata).get("objective")
+    if value is None:
+        return None
+    try:
+        return read_objective(value)
+    except RouterError:
+        return None
 
 
 def _named(holder: Holder) -> Iterator[tuple[str, Allowance]]:

@@ -10,11 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from routeiq_appliance.errors import CallError
+from routeiq_appliance.pipeline.auto import Auto
 from routeiq_appliance.pipeline.types import AUTO, GENERATES, Call, Decision, Deployment, Kind, Principal
 from routeiq_appliance.routing.balance import Balancer
 from routeiq_appliance.routing.interface import Choice
 from routeiq_appliance.routing.precedence import Strategies, follow_hint
 from routeiq_appliance.routing.tags import matching
+from routeiq_appliance.routing.why import Why
 
 __all__ = ["Route", "may_use"]
 
@@ -52,12 +54,14 @@ class Route:
         *,
         aliases: Mapping[str, str] | None = None,
         tags: bool = False,
+        auto: Auto | None = None,
     ) -> None:
         self.groups = groups
         self.candidates = tuple(candidates)
         self.strategies = strategies
         self.aliases = dict(aliases or {})
         self._balancer = balancer
+        self._auto = auto or Auto(groups)
         self._kinds: Mapping[Kind, frozenset[str]] = {
             kind: frozenset(name for name, members in groups.items() if any(m.mode in modes for m in members))
             for kind, modes in _MODES.items()
@@ -77,8 +81,9 @@ class Route:
         """
         started = time.perf_counter()
         group, _, deployment = (kept or "").partition("\n")
+        why = None
         if call.asked == AUTO:
-            choice = await self._choose(principal, call, kept=group, live=live)
+            choice, why = await self._choose(principal, call, kept=group, live=live)
         else:
             choice = self._explicit(principal, call)
         ordered, passed_over = self.deployments(choice.group, call)
@@ -95,6 +100,7 @@ class Route:
             seconds=time.perf_counter() - started,
             balancing=self._balancer.name,
             passed_over=passed_over,
+            why=why,
         )
 
     def instead(self, decision: Decision, group: str, call: Call, why: str) -> Decision:
@@ -111,6 +117,7 @@ class Route:
             seconds=decision.seconds,
             balancing=decision.balancing,
             passed_over=passed_over,
+            why=decision.why,
         )
 
     def deployments(
@@ -144,7 +151,9 @@ class Route:
         groups = [group for group in (*self.groups, *self.aliases) if may_use(principal, group)]
         return [AUTO, *groups] if self._allowed(principal) else groups
 
-    async def _choose(self, principal: Principal, call: Call, *, kept: str, live: str | None) -> Choice:
+    async def _choose(
+        self, principal: Principal, call: Call, *, kept: str, live: str | None
+    ) -> tuple[Choice, Why]:
         if _MODES[call.kind] is not GENERATES:
             why = "embeddings: vectors of different models cannot be compared"
             raise CallError(
@@ -172,21 +181,21 @@ class Route:
             candidates = tuple(group for group in candidates if self._has_tags(group, call))
             if not candidates:
                 raise _none_tagged(AUTO)
+        sifted = self._auto.sift(call, candidates)
+        candidates = sifted.candidates
         hinted, why_not = follow_hint(call.wishes.hint, candidates, self.aliases)
         if hinted is not None:
-            return _fixed(hinted, "hint", candidates, "the caller's hint")
+            return _fixed(hinted, "hint", candidates, "the caller's hint"), sifted.why
         if kept in candidates:
-            return _fixed(kept, "affinity", candidates, "the conversation's model")
+            return _fixed(kept, "affinity", candidates, "the conversation's model"), sifted.why
         strategy, reason = self.strategies.choose(
             header=call.wishes.strategy, principal=principal.strategy, live=live
         )
-        choice = await strategy.choose(call.prompt, candidates)
-        noted = [note for note in (choice.reason, reason, why_not) if note]
-        if len(noted) == 1:
-            return choice
-        return Choice(
-            choice.group, choice.strategy, choice.score, choice.ranking, "; ".join(noted), choice.artifact
-        )
+        choice = await self._auto.choose(principal, call, sifted, strategy)
+        for note in (reason, why_not):
+            if note:
+                choice.reason = f"{choice.reason}; {note}" if choice.reason else note
+        return choice, sifted.why
 
     def _allowed(self, principal: Principal) -> tuple[str, ...]:
         """Return the candidates that the key may use; naming `auto` in an allow-list allows them all."""

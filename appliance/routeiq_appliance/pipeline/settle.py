@@ -103,6 +103,8 @@ def _decision(decision: Decision | None, tally: Tally, ruling: Ruling | None) ->
         "balancing": decision.balancing,
         "ms": round(decision.seconds * 1000, 3),
     }
+    if decision.why is not None:
+        record |= decision.why.record(decision.ranking)
     if ruling is not None:
         record["policy"] = ruling.record()
     if tally.cached is not None:

@@ -8,7 +8,9 @@ from typing import Any, Literal
 from routeiq_appliance.cache.wish import CacheWish
 from routeiq_appliance.egress.destinations import Destination
 from routeiq_appliance.policy.ruling import Ruling
+from routeiq_appliance.routing.why import Why
 from routeiq_appliance.state.shared.interface import Scope
+from routeiq_router.objective import Objective
 
 __all__ = [
     "AUTO",
@@ -80,6 +82,8 @@ class Principal:
     """Whether it may use any management path."""
     key_alias: str | None = None
     team_alias: str | None = None
+    objective: Objective | None = None
+    """The key's objective for `auto`, else its team's (`metadata.routeiq.objective`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,10 @@ class Deployment:
     """The destination, when a user gave it: each dial is judged (`egress.given`)."""
     kinds: frozenset[str] | None = None
     """Kinds of calls that the server answers in their own dialect; None: not known, so it is tried."""
+    can: Mapping[str, bool] = field(default_factory=dict)
+    """What it says of itself, by the names of `routing.capabilities.FLAGS`; what is not in it is not known."""
+    max_input_tokens: int | None = None
+    """Its context window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,7 @@ class Wishes:
     strategy: str | None = None
     conversation: str | None = None
     tags: frozenset[str] = frozenset()
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +205,8 @@ class Decision:
     """The balancing strategy that ordered the deployments."""
     passed_over: tuple[tuple[str, str], ...] = ()
     """Deployments that were not candidates, with the reason: breaker open, tags, limits."""
+    why: Why | None = None
+    """Of a choice among the candidates of `auto`; None for a group that was asked for."""
 
 
 @dataclass(slots=True)  # not frozen: made per call, and that would cost a microsecond

@@ -1,4 +1,4 @@
-"""Which routing strategy decides for `auto`, and whether the caller's hint does (D1, C9). Pure.
+"""Which routing strategy decides for `auto`, by which objective, and whether the caller's hint does (D1, C9). Pure.
 
 The first of: request header, key (else its team), live setting, `config.yaml`, environment. What is named and not
 there is passed over, and the decision's record says so: a wish never fails a call. A hint chooses only among the
@@ -8,8 +8,9 @@ candidates that the key may use; a group that was asked for by name is never rew
 from collections.abc import Mapping, Sequence
 
 from routeiq_appliance.routing.interface import RoutingStrategy
+from routeiq_router.objective import Objective
 
-__all__ = ["Strategies", "follow_hint"]
+__all__ = ["Objectives", "Strategies", "follow_hint"]
 
 _LEARNED = "ml"
 _SHOWN = 64
@@ -36,6 +37,27 @@ class Strategies:
             return self._settled
         wishes = (("x-routeiq-strategy", header), ("the key", principal), ("the live setting", live))
         return _first(self._available, wishes, self._settled)
+
+
+class Objectives:
+    """The objectives of this worker; what `config.yaml` says, else the environment, else quality alone."""
+
+    def __init__(self, *, config: Objective | None = None, environment: Objective | None = None) -> None:
+        self._settled = (
+            (config, "config.yaml")
+            if config is not None
+            else (environment, "ROUTEIQ_OBJECTIVE")
+            if environment is not None
+            else (Objective(), "the default")
+        )
+
+    def choose(self, *, header: Objective | None, principal: Objective | None) -> tuple[Objective, str]:
+        """Return the objective, and who says it."""
+        if header is not None:
+            return header, "x-routeiq-objective"
+        if principal is not None:
+            return principal, "the key"
+        return self._settled
 
 
 def follow_hint(

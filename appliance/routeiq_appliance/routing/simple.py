@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from routeiq_appliance.routing.board import Board
-from routeiq_appliance.routing.interface import Choice
+from routeiq_appliance.routing.interface import Choice, Terms
 
 __all__ = ["DeclaredOrder", "LeastBusy", "Random", "RoundRobin"]
 
@@ -15,9 +15,9 @@ class DeclaredOrder:
 
     name = "declared-order"
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         """See `RoutingStrategy.choose`."""
-        del prompt
+        del prompt, terms
         return _choice(self.name, candidates, "first of the declared order")
 
 
@@ -29,9 +29,9 @@ class RoundRobin:
     def __init__(self) -> None:
         self._turns = itertools.count()
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         """See `RoutingStrategy.choose`."""
-        del prompt
+        del prompt, terms
         first = next(self._turns) % len(candidates)
         return _choice(self.name, (*candidates[first:], *candidates[:first]), "its turn")
 
@@ -44,9 +44,9 @@ class Random:
     def __init__(self, dice: random.Random | None = None) -> None:
         self._dice = dice or random.Random()  # noqa: S311 - spreads load, guards nothing
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         """See `RoutingStrategy.choose`."""
-        del prompt
+        del prompt, terms
         return _choice(self.name, tuple(self._dice.sample(candidates, len(candidates))), "drawn")
 
 
@@ -63,9 +63,9 @@ class LeastBusy:
         self._deployments = deployments
         self._turns = itertools.count()
 
-    async def choose(self, prompt: str, candidates: tuple[str, ...]) -> Choice:
+    async def choose(self, prompt: str, candidates: tuple[str, ...], terms: Terms) -> Choice:
         """See `RoutingStrategy.choose`."""
-        del prompt
+        del prompt, terms
         first = next(self._turns) % len(candidates)
         # sorted() is stable: the rotation decides between equals.
         ranking = sorted((*candidates[first:], *candidates[:first]), key=self._load)

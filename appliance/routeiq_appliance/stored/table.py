@@ -13,6 +13,7 @@ from routeiq_appliance.config.models import GatewayConfig
 from routeiq_appliance.config.policy import CallPolicy
 from routeiq_appliance.pipeline.admit import Estimator
 from routeiq_appliance.pipeline.attempt import Watchers
+from routeiq_appliance.pipeline.auto import Auto
 from routeiq_appliance.pipeline.call import Caller
 from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.run import Pipeline
@@ -20,7 +21,8 @@ from routeiq_appliance.pipeline.types import Deployment
 from routeiq_appliance.routing.balance import Balancer
 from routeiq_appliance.routing.interface import RoutingStrategy
 from routeiq_appliance.routing.load import candidates_of, for_groups
-from routeiq_appliance.routing.precedence import Strategies
+from routeiq_appliance.routing.precedence import Objectives, Strategies
+from routeiq_appliance.routing.standing import Standing
 from routeiq_appliance.upstreams.interface import Upstream
 
 __all__ = ["Groups", "LiveNames", "Table", "TableMaker", "Tables", "groups_of"]
@@ -50,6 +52,7 @@ class TableMaker:
     policy: CallPolicy
     strategies: Mapping[str, RoutingStrategy]
     strategy_names: tuple[str | None, str]
+    objectives: Objectives
     balancer: Balancer
     upstream: Upstream
     watchers: Watchers
@@ -68,6 +71,7 @@ class TableMaker:
             self.balancer,
             aliases=self.policy.aliases,
             tags=self.policy.tag_filtering,
+            auto=Auto(groups, self.objectives, Standing(groups, self.watchers.health, self.watchers.board)),
         )
         caller = Caller(self.upstream, route, self.policy, self.watchers, total_seconds=self.total_seconds)
         estimator = Estimator(

@@ -55,7 +55,9 @@ class LimitFields(Limits):
     blocked: bool | None = None
     metadata: Annotated[
         Metadata | None,
-        Field(description="Kept; `routeiq.strategy` and (keys) `routeiq.fail_closed` are acted on"),
+        Field(
+            description="Kept; `routeiq.strategy`, `routeiq.objective` and (keys) `routeiq.fail_closed` are acted on"
+        ),
     ] = None
 
 

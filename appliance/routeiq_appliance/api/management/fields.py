@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from routeiq_appliance.api.management.context import near
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.state.records import duration_seconds
+from routeiq_router.errors import RouterError
+from routeiq_router.objective import read_objective
 
 __all__ = [
     "NO_END",
@@ -37,7 +39,7 @@ NO_END = "-1"
 _METADATA_BYTES = 64 << 10
 _MOST_DOLLARS = 9_000_000
 """SQLite counts pico-dollars in 64 bits."""
-_ROUTEIQ = frozenset({"strategy", "fail_closed"})
+_ROUTEIQ = frozenset({"strategy", "fail_closed", "objective"})
 _FORM = "must look like 30s, 30m, 30h, 30d, 4w or 1mo"
 _BUDGET_NAMES = ("budget_limit", "max_budget")
 
@@ -134,6 +136,14 @@ def _own_metadata(own: Any) -> None:
             raise PydanticCustomError("metadata", "`metadata.routeiq.fail_closed` must be true or false")
         if name == "strategy" and not (isinstance(item, str) and 0 < len(item) <= 64 and item.isprintable()):
             raise PydanticCustomError("metadata", "`metadata.routeiq.strategy` must be a strategy's name")
+        if name == "objective":
+            try:
+                read_objective(item)
+            except RouterError as error:
+                said = f"{error}; {error.hint}".removeprefix("objective: ")
+                raise PydanticCustomError(
+                    "metadata", "`metadata.routeiq.objective`: {said}", {"said": said}
+                ) from None
 
 
 _PRINTABLE = {"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}

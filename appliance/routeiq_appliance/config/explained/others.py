@@ -71,10 +71,10 @@ MODEL_INFO = {
     "in `litellm_params` it wins": "input_cost_per_token output_cost_per_token input_cost_per_query cost_per_second "
         "input_cost_per_second output_cost_per_second",
     "it describes the model, and decides nothing here":
-        "description litellm_provider max_input_tokens max_output_tokens max_tokens metadata mode_description "
-        "supported_openai_params supports_assistant_prefill supports_audio_input supports_audio_output "
-        "supports_function_calling supports_parallel_function_calling supports_pdf_input supports_prompt_caching "
-        "supports_reasoning supports_response_schema supports_system_messages supports_tool_choice supports_vision "
+        "description litellm_provider max_output_tokens max_tokens metadata mode_description "
+        "supported_openai_params supports_assistant_prefill supports_audio_output "
+        "supports_parallel_function_calling supports_pdf_input supports_prompt_caching "
+        "supports_reasoning supports_system_messages supports_tool_choice "
         "supports_web_search health_check_max_tokens health_check_model health_check_timeout health_check_voice "
         "disable_background_health_check health_check_params",
 }  # fmt: skip
