@@ -6,14 +6,14 @@ which of the two is right are not its business.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
 
 from routeiq_images.diff_layer import LayerFile, read_layer, read_texts
 from routeiq_images.diff_report import Change, Difference
 from routeiq_images.diff_tar import DIFF_LIMITS, BundleTar, DiffLimits
-from routeiq_images.diff_text import line_changes, value_changes
+from routeiq_images.diff_text import line_changes, printable, value_changes
 from routeiq_images.errors import ImagesError
 from routeiq_signing.errors import DocumentError
 from routeiq_signing.limits import LIMITS
@@ -40,8 +40,21 @@ def diff_bundles(one: BundleTar, two: BundleTar, limits: DiffLimits = DIFF_LIMIT
     """Compare two tars; raises `ImagesError` for one that is no bundle, or breaks a cap."""
     manifests = _manifest(one), _manifest(two)
     found = list(islice(_changes(one, two, *manifests, limits), limits.changes + 1))
+    if not found and one.digests["bundle.json"] != two.digests["bundle.json"]:
+        found = [
+            Change(
+                "bundle.json", "(bytes)", "changed", {}, note="the same values in another order or spelling"
+            )
+        ]
+    found = [_safe(change) for change in found]
     digests = f"sha256:{one.digests['bundle.json']}", f"sha256:{two.digests['bundle.json']}"
     return Difference(digests, tuple(found[: limits.changes]), len(found) > limits.changes)
+
+
+def _safe(change: Change) -> Change:
+    fields = {name: (printable(old), printable(new)) for name, (old, new) in change.fields.items()}
+    path, note = printable(change.path, LIMITS.path), printable(change.note)
+    return replace(change, where=printable(change.where), path=path, fields=fields, note=note)
 
 
 def _manifest(tar: BundleTar) -> BundleManifest:
