@@ -32,9 +32,10 @@ from routeiq_images.provenance import (
 )
 from routeiq_images.readme import carried_readme
 from routeiq_images.release import Release
-from routeiq_images.sbom import SBOM_NAME, Part, make_bundle_sbom, make_sbom
+from routeiq_images.sbom import Part, make_bundle_sbom, make_sbom
 from routeiq_images.signatures import check_signatures, sign_images
 from routeiq_signing.bundle_file import pinned
+from routeiq_signing.bundle_peek import SBOM_NAME
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.files import write_atomic
 from routeiq_signing.manifest import (

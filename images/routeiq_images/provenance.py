@@ -2,7 +2,8 @@
 
 `predicate` is pure: materials and the moment in, SLSA's predicate out. What varies between two builders (times, the
 builder, the invocation) is only here and never in bundle.json. `BUILD_TYPE` names our way of building;
-docs/provenance.md describes its parameters and each dependency's URI. Sources: slsa.dev/spec/v1.0/provenance, in-toto attestation v1.
+docs/provenance.md describes its parameters and each dependency's URI. Sources: slsa.dev/spec/v1.0/provenance,
+in-toto attestation v1.
 """
 
 import hashlib

@@ -14,10 +14,7 @@ from typing import Any
 
 import rfc8785
 
-__all__ = ["SBOM_NAME", "ModelCard", "Part", "Shipped", "make_bundle_sbom", "make_sbom"]
-
-SBOM_NAME = "sbom.cdx.json"
-"""The bundle's bill of materials, a file at the root of its tar."""
+__all__ = ["ModelCard", "Part", "Shipped", "make_bundle_sbom", "make_sbom"]
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "routeiq-appliance")
 

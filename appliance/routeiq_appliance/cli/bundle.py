@@ -10,6 +10,7 @@ import click
 from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
 from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
 from routeiq_appliance.cli.bundle_compare import diff, rebuild
+from routeiq_appliance.cli.bundle_proof import describe_provenance, write_documents
 from routeiq_appliance.cli.bundle_site import (
     builder_options,
     built_by,
@@ -20,7 +21,7 @@ from routeiq_appliance.cli.bundle_site import (
 )
 from routeiq_appliance.cli.signer import KEY_HELP, SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
-from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
+from routeiq_signing.bundle_peek import look_into
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keys import ensure_development_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
@@ -101,6 +102,10 @@ def _signer(signing_key: SigningKey, keys: Path) -> Signer:
 @click.argument("tar", metavar="TAR", type=_PATH)
 @click.option("--key", "key_file", type=_PATH, help="Pinned public key: verify before showing")
 @site_options
+@click.option(
+    "--provenance", type=_PATH, help="Write the signed SLSA provenance (sigstore bundle) to this file"
+)
+@click.option("--sbom", type=_PATH, help="Write the bill of materials (CycloneDX 1.6) to this file")
 @json_option
 def inspect(
     tar: Path,
@@ -108,6 +113,8 @@ def inspect(
     by_root: bool,
     allow_rollback: str | None,
     trust_state: Path | None,
+    provenance: Path | None,
+    sbom: Path | None,
     as_json: bool,
 ) -> None:
     """Show what TAR holds. Without --key or --root nothing is verified: TAR may say anything.
@@ -116,17 +123,16 @@ def inspect(
     """
     site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
     trust = site[0] if site else None if key_file is None else load_public_key(key_file)
-    if trust is not None:
-        verified = verify_bundle_file(tar, key=trust, progress=BarProgress())
-        manifest, digest = verified.manifest, verified.report.digest
-    else:
+    if trust is None:
         said = "NOT VERIFIED: this is what the tar says of itself; give --key or --root to verify it"
         click.echo(said, err=True)
-        manifest, hexadecimal = inspect_bundle_file(tar)
-        digest = f"sha256:{hexadecimal}"
-    document: dict[str, Any] = {"verified": trust is not None, "digest": digest}
-    document |= json.loads(manifest.to_bytes())
-    emit(document, as_json=as_json, text=_describe(manifest, digest))
+    found = look_into(tar, trust, BarProgress())
+    document: dict[str, Any] = {"verified": found.verified, "digest": found.digest}
+    document["provenance"] = found.provenance.to_json() if found.provenance else None
+    document |= json.loads(found.manifest.to_bytes())
+    write_documents(found, provenance=provenance, sbom=sbom)
+    text = "\n".join([_describe(found.manifest, found.digest), *describe_provenance(found)])
+    emit(document, as_json=as_json, text=text)
 
 
 def _describe(manifest: BundleManifest, digest: str) -> str:

@@ -38,6 +38,7 @@ __all__ = [
     "Provenance",
     "check_provenance",
     "provenance_path",
+    "read_provenance",
     "statement_bytes",
     "subjects_of",
 ]
@@ -114,23 +115,36 @@ def check_provenance(
 
     Raises `VerificationError` when it is signed by none of them, is of another form or speaks of another bundle.
     """
-    what = f"{path}: provenance"
     try:
-        envelope: Envelope = read_envelope(raw, what)
+        envelope: Envelope = read_envelope(raw, f"{path}: provenance")
     except DocumentError as error:
         raise VerificationError(str(error), step=_STEP, subject=path) from None
     message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
     signer = next((key for key in keys.values() if key.verifies(envelope.signature, message)), None)
     if envelope.payload_type != PAYLOAD_TYPE or signer is None:
         _refuse(path, "the provenance is not signed by a key that may sign this bundle")
+    statement = _statement(envelope.payload, path)
+    _check_subjects(path, statement.get("subject"), subjects_of(manifest, digest))
+    return _read(path, statement.get("predicate"), signer.keyid, envelope.payload)
+
+
+def read_provenance(raw: bytes, path: str) -> Provenance:
+    """Return what the *unverified* provenance `raw` says, for a person to look at; its `keyid` is empty."""
     try:
-        statement = loads(envelope.payload, what, limit=LIMITS.manifest, canonical=False)
+        payload = read_envelope(raw, f"{path}: provenance").payload
+    except DocumentError as error:
+        raise VerificationError(str(error), step=_STEP, subject=path) from None
+    return _read(path, _statement(payload, path).get("predicate"), "", payload)
+
+
+def _statement(payload: bytes, path: str) -> dict[str, Any]:
+    try:
+        statement = loads(payload, f"{path}: provenance", limit=LIMITS.manifest, canonical=False)
     except DocumentError as error:
         raise VerificationError(str(error), step=_STEP, subject=path) from None
     if statement.get("_type") != STATEMENT_TYPE or statement.get("predicateType") != PREDICATE_TYPE:
         _refuse(path, "the provenance is no in-toto statement v1 with SLSA's predicate v1")
-    _check_subjects(path, statement.get("subject"), subjects_of(manifest, digest))
-    return _read(path, statement.get("predicate"), signer.keyid, envelope.payload)
+    return statement
 
 
 def _check_subjects(path: str, found: Any, wanted: list[dict[str, Any]]) -> None:
