@@ -15,8 +15,8 @@ def describe_provenance(found: Look) -> list[str]:
     if said is None:
         return ["built     no provenance is attached"]
     return [
-        f"built     by {said.builder}, {said.started or '?'} to {said.finished or '?'}, "
-        f"as {said.build_type}",
+        f"built     by {said.builder}, {said.started or '?'} to {said.finished or '?'}",
+        f"built as  {said.build_type}",
         f"made of   {said.dependencies} named inputs, signed by {said.keyid or 'a key that was not checked'}",
     ]
 
