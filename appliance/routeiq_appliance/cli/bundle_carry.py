@@ -1,18 +1,18 @@
-"""What carries a bundle: `delta` and `apply`; and how `bundle verify` takes a delta."""
+"""What carries a bundle: `delta` and `apply`, `split` and `join`; and how `bundle verify` takes a delta."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from routeiq_appliance.cli.bundle_site import required_key, site_options, site_trust
+from routeiq_appliance.cli.bundle_judge import Judging, judging_options
+from routeiq_appliance.cli.bundle_parts import COMMANDS as PARTS_COMMANDS
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_images.apply import apply_delta, delta_at, verify_delta
 from routeiq_images.delta_write import write_delta
 from routeiq_images.errors import ImagesError
 from routeiq_signing.bundle_file import verify_bundle_file
-from routeiq_signing.keys import PublicKey, load_public_key
+from routeiq_signing.keys import PublicKey
 from routeiq_signing.verify.bundle import Verified
 from routeiq_signing.verify.trust import Trust
 
@@ -62,49 +62,19 @@ def delta(old: Path, new: Path, out: Path, as_json: bool) -> None:
 @click.argument("old", metavar="OLD", type=_PATH)
 @click.argument("carried", metavar="DELTA", type=_PATH)
 @_OUT
-@click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
-@site_options
+@judging_options
 @json_option
-def apply(
-    old: Path,
-    carried: Path,
-    out: Path,
-    key_file: Path | None,
-    by_root: bool,
-    allow_rollback: str | None,
-    trust_state: Path | None,
-    as_json: bool,
-) -> None:
+def apply(old: Path, carried: Path, out: Path, judging: Judging, as_json: bool) -> None:
     """Make NEW's tar of OLD and DELTA, verify it while it is written, and only then put it in place.
 
-    Site signatures, where the policy wants them, lie beside --out.
+    Signatures of the site and of builders, where they are wanted, lie beside --out.
     """
 
     def verified(trust: PublicKey | Trust) -> Verified:
         return apply_delta(old, carried, out, key=trust, progress=BarProgress(), now=datetime.now(UTC))
 
-    done = judged(out, verified, key_file, by_root, allow_rollback, trust_state)
-    emit({**done.report.to_json(), "tar": str(out)}, as_json=as_json, text=f"{done.report.to_text()}\n{out}")
+    report = judging.run(out, verified).report
+    emit({**report.to_json(), "tar": str(out)}, as_json=as_json, text=f"{report.to_text()}\n{out}")
 
 
-def judged(
-    tar: Path,
-    verified: Callable[[PublicKey | Trust], Verified],
-    key_file: Path | None,
-    by_root: bool,
-    allow_rollback: str | None,
-    trust_state: Path | None,
-) -> Verified:
-    """Return what `verified` says by the key or the site's root; an accepted bundle is recorded last."""
-    if allow_rollback is not None and not by_root:
-        raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
-    site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
-    if site is None:
-        return verified(load_public_key(required_key(tar, key_file)))
-    trust, record = site
-    result = verified(trust)
-    record()
-    return result
-
-
-COMMANDS: tuple[click.Command, ...] = (delta, apply)
+COMMANDS: tuple[click.Command, ...] = (delta, apply, *PARTS_COMMANDS)
