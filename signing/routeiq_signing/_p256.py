@@ -16,7 +16,18 @@ from typing import Optional, Tuple
 
 from routeiq_signing.errors import KeyFileError
 
-__all__ = ["Point", "read_public_pem", "subject_public_key_info", "verify"]
+__all__ = [
+    "B",
+    "G",
+    "N",
+    "P",
+    "Point",
+    "combine",
+    "read_der",
+    "read_public_pem",
+    "subject_public_key_info",
+    "verify",
+]
 
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -55,7 +66,7 @@ def subject_public_key_info(point: Point) -> bytes:
 
 def verify(point: Point, signature: bytes, message: bytes) -> bool:
     """Tell whether the DER `signature` over SHA-256 of `message` is `point`'s."""
-    pair = _read_der(signature)
+    pair = read_der(signature)
     if pair is None:
         return False
     r, s = pair
@@ -63,14 +74,11 @@ def verify(point: Point, signature: bytes, message: bytes) -> bool:
         return False
     digest = int.from_bytes(hashlib.sha256(message).digest(), "big")
     inverse = pow(s, -1, N)
-    total = _sum_of_products(digest * inverse % N, G, r * inverse % N, point)
-    if total[2] == 0:
-        return False
-    x = total[0] * pow(total[2], -2, P) % P
-    return x % N == r
+    total = combine(digest * inverse % N, G, r * inverse % N, point)
+    return total is not None and total[0] % N == r
 
 
-def _read_der(raw: bytes) -> Optional[tuple[int, int]]:
+def read_der(raw: bytes) -> Optional[tuple[int, int]]:
     """Return (r, s) of a DER SEQUENCE of two INTEGERs in its one shortest spelling, else None."""
     if len(raw) < 8 or len(raw) > 72 or raw[0] != 0x30 or raw[1] != len(raw) - 2:
         return None
@@ -84,6 +92,14 @@ def _read_der(raw: bytes) -> Optional[tuple[int, int]]:
             return None
         numbers.append(int.from_bytes(body, "big"))
     return None if rest else (numbers[0], numbers[1])
+
+
+def combine(a: int, first: Point, b: int, second: Point) -> Optional[Point]:
+    """Return a·first + b·second, or None for the point at infinity; both scalars are below N."""
+    x, y, z = _sum_of_products(a, first, b, second)
+    if z == 0:
+        return None
+    return x * pow(z, -2, P) % P, y * pow(z, -3, P) % P
 
 
 def _sum_of_products(a: int, first: Point, b: int, second: Point) -> _Jacobian:

@@ -16,9 +16,9 @@ from routeiq_signing.progress import Progress
 from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import message_bundle
 from routeiq_signing.tar_format import end_padding, header, padding, tar_size
-from routeiq_signing.verify.order import member_order, signature_name, sums_text
+from routeiq_signing.verify.order import member_order, signature_name, sums_signature_name, sums_text
 
-__all__ = ["SignedHead", "sign_head", "write_bundle_tar", "write_tar"]
+__all__ = ["SignedHead", "sign_head", "signed_documents", "write_bundle_tar", "write_tar"]
 
 _BLOCK = 4 << 20
 
@@ -33,8 +33,8 @@ class SignedHead:
     digest: str
 
 
-def sign_head(manifest: BundleManifest, attachments: Attachments, key: Signer) -> SignedHead:
-    """Return `bundle.json`, `attachments.json`, `SHA256SUMS` and their signatures by `key`.
+def sign_head(manifest: BundleManifest, attachments: Attachments, key: Signer, *others: Signer) -> SignedHead:
+    """Return `bundle.json`, `attachments.json`, `SHA256SUMS` and their signatures by `key` and by `others`.
 
     `attachments.bundle` must be the digest of `manifest`; raises `SigningError` when it is not.
     """
@@ -43,18 +43,26 @@ def sign_head(manifest: BundleManifest, attachments: Attachments, key: Signer) -
     if attachments.bundle != digest:
         raise SigningError(f"attachments.json speaks of {attachments.bundle}, bundle.json is {digest}")
     sums = sums_text(identity, manifest, said, attachments)
+    members = {
+        "bundle.json": identity,
+        "attachments.json": said,
+        "SHA256SUMS": sums,
+        "SHA256SUMS.sig": key.sign(sums),
+        **signed_documents(identity, said, key),
+    }
+    for other in others:
+        members |= signed_documents(identity, said, other)
+        members[sums_signature_name(other.public.keyid)] = other.sign(sums)
+    return SignedHead(members, digest)
+
+
+def signed_documents(identity: bytes, said: bytes, key: Signer) -> dict[str, bytes]:
+    """Return the members that hold the signatures of `bundle.json` and `attachments.json` by `key`."""
     keyid = key.public.keyid
-    return SignedHead(
-        members={
-            "bundle.json": identity,
-            signature_name("bundle.json", keyid): message_bundle(keyid, identity, key.sign(identity)),
-            "attachments.json": said,
-            signature_name("attachments.json", keyid): message_bundle(keyid, said, key.sign(said)),
-            "SHA256SUMS": sums,
-            "SHA256SUMS.sig": key.sign(sums),
-        },
-        digest=digest,
-    )
+    return {
+        signature_name("bundle.json", keyid): message_bundle(keyid, identity, key.sign(identity)),
+        signature_name("attachments.json", keyid): message_bundle(keyid, said, key.sign(said)),
+    }
 
 
 def write_bundle_tar(path: Path, head: SignedHead, files: Mapping[str, Content], progress: Progress) -> None:

@@ -13,6 +13,7 @@ class Limits:
 
     manifest: int = 8 << 20  # bundle.json, attachments.json: ~150 bytes a file, so ~50,000 files
     signature: int = 64 << 10  # a sigstore bundle with one key signature is about 600 bytes
+    signers: int = 16  # keys that sign one bundle
     sums: int = 8 << 20
     oci_document: int = 4 << 20  # index.json and image manifests; registries cap these at 4 MiB too
     member: int = (8 << 30) - 1  # what eleven octal digits of a ustar header can say

@@ -15,6 +15,7 @@ __all__ = ["MODULES", "REPLACED", "build_pyz"]
 
 MODULES = (
     "_p256.py",
+    "_recover.py",
     "errors.py",
     "files.py",
     "limits.py",

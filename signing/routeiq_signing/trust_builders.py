@@ -121,6 +121,10 @@ class BuiltBy:
         """See `Trust.keys`."""
         return self._trust.keys()
 
+    def required(self) -> int:
+        """See `Trust.required`."""
+        return self._trust.required()
+
     def clock(self, now: datetime) -> datetime:
         """See `Trust.clock`."""
         return self._trust.clock(now)

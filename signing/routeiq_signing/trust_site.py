@@ -106,6 +106,10 @@ class SiteTrust:
         """See `Trust.keys`: the release keys of the root."""
         return {keyid: PinnedKey(keyid, key.verifies) for keyid, key in self._root.release.keys.items()}
 
+    def required(self) -> int:
+        """See `Trust.required`: one; how many release keys must agree is said by the root, of the metadata."""
+        return 1
+
     def clock(self, now: datetime) -> datetime:
         """See `Trust.clock`: a clock that was set back makes nothing fresh again."""
         return max(now, self._now, from_text(self._state.last_seen, "state.json"))

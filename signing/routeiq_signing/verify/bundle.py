@@ -20,13 +20,13 @@ only, Python 3.9.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from routeiq_signing._recover import recover_public_key
 from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachments, BundleManifest
@@ -34,7 +34,13 @@ from routeiq_signing.progress import Progress
 from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.tar_format import tar_size
 from routeiq_signing.verify.layout import check_layout, documents_of
-from routeiq_signing.verify.order import body_entries, signature_name, sums_text
+from routeiq_signing.verify.order import (
+    body_entries,
+    signature_name,
+    signer_of,
+    sums_signature_name,
+    sums_text,
+)
 from routeiq_signing.verify.provenance import Provenance, check_provenance, provenance_path
 from routeiq_signing.verify.report import Report
 from routeiq_signing.verify.stream import TarStream
@@ -43,7 +49,6 @@ from routeiq_signing.verify.trust import OneKey, PinnedKey, Trust
 __all__ = ["PinnedKey", "Verified", "read_identity", "read_manifest", "verify_bundle"]
 
 _T = TypeVar("_T")
-_KEYID = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,15 @@ def verify_bundle(
     """
     trust = OneKey(key) if isinstance(key, PinnedKey) else key
     stream = TarStream(tar, copy_to)
-    identity, signer = _signed_document(stream, "bundle.json", trust.keys(), step=2)
+    signed = _signed_document(stream, "bundle.json", trust.keys(), step=2, required=trust.required())
+    identity = signed.raw
     manifest = _strict(lambda: BundleManifest.from_bytes(identity), step=3)
     trust.begin(manifest, identity)
     _check_expiry(manifest, trust.clock(now))
     digest = f"sha256:{hashlib.sha256(identity).hexdigest()}"
 
-    said, attacher = _signed_document(stream, "attachments.json", trust.keys(), step=7)
+    attached = _signed_document(stream, "attachments.json", trust.keys(), step=7)
+    said = attached.raw
     attachments = _strict(lambda: Attachments.from_bytes(said), step=7)
     if attachments.bundle != digest:
         raise VerificationError(
@@ -94,7 +101,7 @@ def verify_bundle(
             subject="attachments.json",
         )
     entries = _strict(lambda: body_entries(manifest, attachments), step=7)
-    _check_sums(stream, sums_text(identity, manifest, said, attachments), attacher)
+    _check_sums(stream, sums_text(identity, manifest, said, attachments), attached)
 
     trusted = trust.wanted(attachments)
     origin = provenance_path(attachments)
@@ -114,7 +121,8 @@ def verify_bundle(
 
     report = Report(
         digest=digest,
-        keyid=signer.keyid,
+        keyid=signed.signers[0].keyid,
+        signers=[key.keyid for key in signed.signers],
         name=manifest.name,
         version=manifest.version,
         channel=manifest.channel,
@@ -128,7 +136,10 @@ def verify_bundle(
         root=told.root,
         lacks=list(told.lacks),
         provenance=provenance.to_json() if provenance else {},
-        notes=list(told.notes),
+        notes=[
+            *told.notes,
+            *(f"signed by {keyid} too, which is not trusted here" for keyid in signed.others),
+        ],
         warnings=list(told.warnings),
     )
     if told.lacks:
@@ -152,40 +163,93 @@ def read_identity(tar: BinaryIO) -> bytes:
     return TarStream(tar, None).head_member("bundle.json", LIMITS.manifest)
 
 
+@dataclass(frozen=True)
+class _Signed:
+    """A document, which of our keys signed it, and which others did: theirs proves itself and counts for nothing."""
+
+    raw: bytes
+    signers: list[PinnedKey]
+    others: list[str]
+
+
 def _signed_document(
-    stream: TarStream, name: str, keys: Mapping[str, PinnedKey], *, step: int
-) -> tuple[bytes, PinnedKey]:
-    """Return the raw document and which of our keys signed it; a signature by any other key is something extra."""
+    stream: TarStream, name: str, keys: Mapping[str, PinnedKey], *, step: int, required: int = 1
+) -> _Signed:
+    """Return the raw document and who signed it.
+
+    A signature by a key that is not ours must still be one, by the key that its name says: anything else is something
+    extra. So a bundle has no room for bytes that nobody stands for.
+    """
     raw = stream.head_member(name, LIMITS.manifest)
-    found = stream.peek_name() or ""
-    keyid = found[len(name) + 1 : len(name) + 65]
-    key = keys.get(keyid) if _KEYID.match(keyid) else None
-    if key is None or found != signature_name(name, key.keyid):
-        ours = [keyid[:16] + "…" for keyid in sorted(keys)]
-        whose = f"the pinned key {ours[0]}" if len(ours) == 1 else f"any of the keys {', '.join(ours)}"
-        raise VerificationError(
-            f"{name}: not signed by {whose}",
+    found = _Signed(raw, [], [])
+    last = ""
+    while (keyid := signer_of(stream.peek_name(), name)) is not None:
+        if keyid <= last or len(found.signers) + len(found.others) == LIMITS.signers:
+            raise VerificationError(f"{name}: too many signatures, or out of order", step=step, subject=name)
+        last = keyid
+        member = signature_name(name, keyid)
+        bundle = stream.head_member(member, LIMITS.signature)
+        signature = _strict(
+            lambda: read_message_bundle(bundle, member, keyid=keyid, message=raw),  # noqa: B023  called at once
             step=step,
-            subject=name,
-            hint="compare the key with the one you were given by a second channel",
         )
-    bundle = stream.head_member(found, LIMITS.signature)
-    signature = _strict(lambda: read_message_bundle(bundle, found, keyid=key.keyid, message=raw), step=step)
-    if not key.verifies(signature, raw):
-        raise VerificationError(f"{name}: the signature is not of these bytes", step=step, subject=name)
-    return raw, key
+        if keyid in keys:
+            if not keys[keyid].verifies(signature, raw):
+                raise VerificationError(
+                    f"{name}: the signature is not of these bytes", step=step, subject=name
+                )
+            found.signers.append(keys[keyid])
+        elif recover_public_key(signature, raw, keyid) is None:
+            raise VerificationError(f"{member}: is no signature by this key", step=step, subject=member)
+        else:
+            found.others.append(keyid)
+    if len(found.signers) < required:
+        raise _unsigned(name, keys, len(found.signers), required, step)
+    return found
 
 
-def _check_sums(stream: TarStream, expected: bytes, key: PinnedKey) -> None:
+def _unsigned(
+    name: str, keys: Mapping[str, PinnedKey], count: int, required: int, step: int
+) -> VerificationError:
+    ours = [keyid[:16] + "…" for keyid in sorted(keys)]
+    whose = f"the pinned key {ours[0]}" if len(ours) == 1 else f"any of the keys {', '.join(ours)}"
+    if count:
+        said = f"signed by {count} of the {required} keys that are required, of {', '.join(ours)}"
+    else:
+        said = f"not signed by {whose}"
+    return VerificationError(
+        f"{name}: {said}",
+        step=step,
+        subject=name,
+        hint="compare the key with the one you were given by a second channel",
+    )
+
+
+def _check_sums(stream: TarStream, expected: bytes, attached: _Signed) -> None:
+    """SHA256SUMS says what the signed lists say, and each of its signatures is by a signer of attachments.json."""
     sums = stream.head_member("SHA256SUMS", LIMITS.sums)
     if sums != expected:
         raise VerificationError(
             "SHA256SUMS: does not say what bundle.json says", step=7, subject="SHA256SUMS"
         )
-    if not key.verifies(stream.head_member("SHA256SUMS.sig", LIMITS.signature), sums):
-        raise VerificationError(
-            "SHA256SUMS.sig: not a signature of SHA256SUMS", step=7, subject="SHA256SUMS.sig"
-        )
+    ours = {key.keyid: key for key in attached.signers}
+
+    def right(signature: bytes, keyid: str) -> bool:
+        if keyid in ours:
+            return ours[keyid].verifies(signature, sums)
+        return recover_public_key(signature, sums, keyid) is not None
+
+    everybody = [*ours, *attached.others]
+    first = stream.head_member("SHA256SUMS.sig", LIMITS.signature)
+    signed = [any(right(first, keyid) for keyid in everybody)]
+    name, last = "SHA256SUMS.sig", ""
+    while signed[-1] and (keyid := signer_of(stream.peek_name(), "SHA256SUMS")) is not None:
+        name = sums_signature_name(keyid)
+        signature = stream.head_member(name, LIMITS.signature)
+        signed.append(keyid > last and keyid in everybody and right(signature, keyid))
+        last = keyid
+    if not all(signed):
+        raise VerificationError(f"{name}: not a signature of SHA256SUMS", step=7, subject=name)
 
 
 def _check_expiry(manifest: BundleManifest, now: datetime) -> None:

@@ -13,16 +13,37 @@ from collections.abc import Iterable
 from routeiq_signing.errors import DocumentError
 from routeiq_signing.manifest import Attachments, BundleManifest, FileEntry
 
-__all__ = ["HEAD", "body_entries", "is_signature", "member_order", "signature_name", "sums_text"]
+__all__ = [
+    "HEAD",
+    "body_entries",
+    "is_signature",
+    "member_order",
+    "signature_name",
+    "signer_of",
+    "sums_signature_name",
+    "sums_text",
+]
 
 HEAD = ("bundle.json", "attachments.json", "SHA256SUMS", "SHA256SUMS.sig")
 _DOCUMENTS = ("oci-layout", "index.json", "manifest.json", "verify.pyz", "README.txt")
-_SIGNATURE = re.compile(r"(bundle|attachments)\.json\.[0-9a-f]{64}\.sigstore\.json\Z")
+_SIGNATURE = re.compile(r"(bundle|attachments)\.json\.([0-9a-f]{64})\.sigstore\.json\Z")
+_SUMS_SIGNATURE = re.compile(r"SHA256SUMS\.([0-9a-f]{64})\.sig\Z")
 
 
 def signature_name(document: str, keyid: str) -> str:
     """Return the member that holds the signature of `document` by the key `keyid`."""
     return f"{document}.{keyid}.sigstore.json"
+
+
+def sums_signature_name(keyid: str) -> str:
+    """Return the member that holds the signature of SHA256SUMS by a further signer; the first has `SHA256SUMS.sig`."""
+    return f"SHA256SUMS.{keyid}.sig"
+
+
+def signer_of(name: str, document: str) -> str | None:
+    """Return the keyid in `name` when that is a signature of `document` (or of SHA256SUMS by a further signer)."""
+    match = (_SUMS_SIGNATURE if document == "SHA256SUMS" else _SIGNATURE).match(name)
+    return match.group(match.lastindex or 0) if match and name.startswith(document + ".") else None
 
 
 def is_signature(name: str, document: str) -> bool:
@@ -41,6 +62,8 @@ def _rank(name: str) -> tuple[int, str]:
             return (rank * 2, name)
         if is_signature(name, document):
             return (rank * 2 + 1, name)
+    if _SUMS_SIGNATURE.match(name):
+        return (9, name)
     if name in _DOCUMENTS:
         return (10 + _DOCUMENTS.index(name), name)
     return (20, name)
@@ -54,7 +77,7 @@ def body_entries(manifest: BundleManifest, attachments: Attachments) -> list[Fil
             raise DocumentError(f"attachments.json: {entry.path} may not be attached", subject=entry.path)
         entries[entry.path.lower()] = entry
     for entry in entries.values():
-        if entry.path in HEAD or _SIGNATURE.match(entry.path):
+        if entry.path in HEAD or _SIGNATURE.match(entry.path) or _SUMS_SIGNATURE.match(entry.path):
             raise DocumentError(f"bundle.json: {entry.path} may not be listed", subject=entry.path)
     by_path = {entry.path: entry for entry in entries.values()}
     return [by_path[path] for path in member_order(by_path)]

@@ -38,6 +38,7 @@ class Report:
     root: int = 0
     lacks: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)  # empty: none is attached
+    signers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -6,14 +6,15 @@ pinned root hands in its own (`trust_site`). Standard library only, Python 3.9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from routeiq_signing.errors import SigningError
 from routeiq_signing.manifest import Attachments, BundleManifest
 
-__all__ = ["LACKS_OF_ONE_KEY", "OneKey", "PinnedKey", "Told", "Trust"]
+__all__ = ["LACKS_OF_ONE_KEY", "OneKey", "PinnedKey", "SeveralKeys", "Told", "Trust"]
 
 LACKS_OF_ONE_KEY = ("no rollback protection", "no revocation", "no threshold")
 
@@ -43,6 +44,9 @@ class Trust(Protocol):
     def keys(self) -> Mapping[str, PinnedKey]:
         """Return the keys that may sign a bundle, by keyid."""
 
+    def required(self) -> int:
+        """Return how many of these must have signed bundle.json, at least one."""
+
     def clock(self, now: datetime) -> datetime:
         """Return the time to judge by, never before `now`."""
 
@@ -66,6 +70,10 @@ class OneKey:
         """See `Trust.keys`."""
         return {self._key.keyid: self._key}
 
+    def required(self) -> int:
+        """See `Trust.required`."""
+        return 1
+
     def clock(self, now: datetime) -> datetime:
         """See `Trust.clock`."""
         return now
@@ -85,3 +93,31 @@ class OneKey:
     ) -> Told:
         """See `Trust.finish`."""
         return Told(basis="one pinned key", lacks=LACKS_OF_ONE_KEY)
+
+
+class SeveralKeys(OneKey):
+    """Pinned keys of which `required` must have signed; as blind to age and revocation as one key."""
+
+    def __init__(self, keys: Iterable[PinnedKey], required: int) -> None:
+        self._keys = {key.keyid: key for key in keys}
+        self._required = required
+        if not 1 <= required <= len(self._keys):
+            raise SigningError(
+                f"{required} signatures cannot be had from {len(self._keys)} different keys",
+                hint="name each public key once, at least as many as are required",
+            )
+        super().__init__(next(iter(self._keys.values())))
+
+    def keys(self) -> Mapping[str, PinnedKey]:
+        """See `Trust.keys`."""
+        return self._keys
+
+    def required(self) -> int:
+        """See `Trust.required`."""
+        return self._required
+
+    def finish(self, manifest: BundleManifest, identity: bytes, documents: Mapping[str, bytes]) -> Told:
+        """See `Trust.finish`."""
+        told = super().finish(manifest, identity, documents)
+        lacks = tuple(item for item in told.lacks if item != "no threshold" or self._required == 1)
+        return replace(told, basis=f"{self._required} of {len(self._keys)} pinned keys", lacks=lacks)
