@@ -37,8 +37,10 @@ REPORT_SCHEMA = "routeiq.evaluation/v1"
 PARTS = ("nested", "tasks", "models")
 """What a report may hold: prompts, tasks and models that were not learnt from."""
 _MIN_PROMPTS = 20
-_TASK_CHOOSING = 1500
-"""With a task left out, parameters are chosen on this many of the other prompts at most: one choice a task."""
+_CHOOSING, _TASK_CHOOSING = 2000, 1000
+"""Prompts of the other folds, and of the other tasks, on which parameters are chosen at most: a choice per part."""
+_MANY_TASKS, _TASK_GROUPS = 20, 10
+"""More tasks than this are left out in so many groups."""
 _BASELINE = "best"
 
 
@@ -102,10 +104,10 @@ def compare(
         if "nested" in request.parts:
             said = work.folds(outer, near)
             result["pools"] = [pool_report(standing, said) for standing in standings]
-        tasks = np.unique(np.asarray(data.tasks or [""] * len(data)), return_inverse=True)
+        tasks = _task_parts(data)
         if "tasks" in request.parts:
-            if len(tasks[0]) > 1:
-                told = work.tasks(np.asarray(tasks[1], dtype=np.int64))
+            if tasks.any():
+                told = work.tasks(tasks)
                 result["leave_one_task_out"] = [
                     tasks_report(standing, told, data.tasks, _BASELINE) for standing in standings
                 ]
@@ -140,7 +142,7 @@ class _Work:
     def folds(
         self, outer: NDArray[np.int64], near: Mapping[int, NDArray[np.intp]]
     ) -> dict[str, tuple[FloatArray, list[Any]]]:
-        with self.progress.task("folds", None, "fit") as advance:
+        with self.progress.task("folds", len(np.unique(outer)) * len(self.strategies), "strategy") as advance:
             return nested(
                 self.strategies,
                 self.training,
@@ -148,7 +150,7 @@ class _Work:
                 self.digests,
                 near=near,
                 seed=self.request.seed,
-                most=None,
+                most=_CHOOSING,
                 advance=advance,
             )
 
@@ -160,7 +162,9 @@ class _Work:
         wanted = self.strategies
         if all(one.name != _BASELINE for one in wanted):
             wanted = [*wanted, strategy(_BASELINE)]
-        with self.progress.task("tasks left out", None, "fit") as advance:
+        with self.progress.task(
+            "tasks left out", len(np.unique(numbers)) * len(wanted), "strategy"
+        ) as advance:
             found = nested(
                 wanted,
                 self.training,
@@ -189,7 +193,7 @@ class _Work:
             report[one.name] = {}
             for kind, parts in kinds.items():
                 steps = len(np.unique(parts)) * (len(alone) + len(some))
-                with self.progress.task(f"models left out, {one.name}", steps, "fit") as advance:
+                with self.progress.task(f"models left out, {one.name}", steps, "model") as advance:
                     left = [
                         left_out_models(
                             one, training, parts, groups, digests, seed=self.request.seed, advance=advance
@@ -198,6 +202,13 @@ class _Work:
                     ]
                 report[one.name][kind] = models_report(standing, *left)
         return {"models": list(pool.models), "answers": CALIBRATION, "strategies": report}
+
+
+def _task_parts(data: Dataset) -> NDArray[np.int64]:
+    """Return the number of each prompt's task; of a group of tasks where there are many."""
+    _, numbers = np.unique(np.asarray(data.tasks or [""] * len(data)), return_inverse=True)
+    parts = numbers.astype(np.int64)
+    return parts % _TASK_GROUPS if parts.max() >= _MANY_TASKS else parts
 
 
 def _same_text(digests: list[bytes], parts: NDArray[np.int64]) -> dict[int, NDArray[np.intp]]:

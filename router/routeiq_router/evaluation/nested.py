@@ -33,14 +33,13 @@ class Chooser:
         self._training, self._seed = training, seed
         self._seen: dict[str, FloatArray] = {}
 
-    def choose(self, strategy: Strategy, advance: Callable[[int], object]) -> Params:
-        """Return the parameters; `advance(1)` for every candidate that was fitted."""
+    def choose(self, strategy: Strategy) -> Params:
+        """Return the parameters; each candidate is fitted once."""
 
         def cross_predict(candidate: Strategy, params: Params) -> FloatArray:
             key = json.dumps([candidate.name, params], sort_keys=True)
             if key not in self._seen:
                 self._seen[key] = self._cross_predict(candidate, params)
-                advance(1)
             return self._seen[key]
 
         return strategy.select(cross_predict, self._training.scores)
@@ -78,7 +77,8 @@ def nested(
     """Return each strategy's predictions [n, models] and the parameters chosen in each fold.
 
     `outer` [n] numbers the parts (folds, or tasks); `near[part]` are rows that must not teach what judges that part;
-    `digests` [n] are of the prompts' normal forms. Raises `RouterError` when one is on both sides.
+    `digests` [n] are of the prompts' normal forms; parameters are chosen on at most `most` prompts (None: all).
+    `advance(1)` after each part and strategy. Raises `RouterError` when a prompt is on both sides.
     """
     found: dict[str, Chosen] = {one.name: (np.zeros_like(training.scores), []) for one in strategies}
     for part in np.unique(outer):
@@ -88,7 +88,7 @@ def nested(
         inside = training.take(teach)
         chooser = Chooser(inside, seed=seed, most=most)
         for strategy in strategies:
-            params = chooser.choose(strategy, advance)
+            params = chooser.choose(strategy)
             predicted, chosen = found[strategy.name]
             predicted[judge] = fit_predict(strategy, inside, params, training.inputs.take(judge), seed=seed)
             chosen.append(params)

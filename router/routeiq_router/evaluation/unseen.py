@@ -63,7 +63,7 @@ def left_out_models(
     chosen: list[Params] = []
     for columns in known:
         part = _columns(training.take(np.flatnonzero(choosing)), columns)
-        chosen.append(Chooser(part, seed=seed).choose(strategy, advance))
+        chosen.append(Chooser(part, seed=seed).choose(strategy))
     for number in np.unique(parts):
         judge = np.flatnonzero((parts == number) & ~choosing)
         rest = np.flatnonzero(parts != number)
