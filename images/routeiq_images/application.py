@@ -25,7 +25,7 @@ from routeiq_signing.progress import Advance
 __all__ = ["ApplicationLayers"]
 
 _STDLIB = "usr/lib/python3.11"
-WHEELS = Plan(alone=400_000, shared=10)
+WHEELS = Plan(alone=400_000, shared=18)
 OWN_LAYERS = 4
 
 

@@ -22,7 +22,7 @@ from routeiq_signing.progress import Progress
 
 __all__ = ["BuiltImage", "assemble"]
 
-DEBS = Plan(alone=600_000, shared=4)
+DEBS = Plan(alone=600_000, shared=2)
 
 
 @dataclass(frozen=True)
