@@ -113,8 +113,8 @@ class Settings(BaseSettings):
         Path | None,
         Field(
             alias="ROUTEIQ_TRUST_KEY",
-            description="Public key (PEM) that models must be signed with; without it no "
-            "routing artifact is loaded",
+            description="Public key (PEM) that models must be signed with, or the site's `state.json`: then any "
+            "release key of its root; without it no routing artifact is loaded",
         ),
     ] = None
     bundle_json: Annotated[

@@ -5,7 +5,7 @@ Two ways to be signed: an OMS signature `model.sig` in the folder, or an entry i
 digest was compared with a signed one, and what is returned are the bytes that were compared.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class VerifiedModel:
 def verify_model_folder(
     folder: Path,
     *,
-    key: PublicKey,
+    key: PublicKey | Sequence[PublicKey],
     signature: Path | None = None,
     bundle_json: Path | None = None,
     models_root: Path | None = None,
@@ -51,6 +51,7 @@ def verify_model_folder(
 ) -> VerifiedModel:
     """Return the model in `folder` if `key` signed it: by `signature` (default: `model.sig` inside), else the bundle.
 
+    Of several keys any will do (`model_keys`), also where a root asks for two of them: a model carries one signature.
     The bundle speaks for it when `bundle_json` lists exactly these files at the folder's path below `models_root`.
     `allowed_unsafe` are the digests of the site's configuration, the second consent of `formats.consent`; the first
     is in `model.sig` only, so what a bundle lists is never unsafe.
@@ -59,15 +60,16 @@ def verify_model_folder(
     inside = folder / SIGNATURE_NAME
     if signature is None and (inside.exists() or inside.is_symlink()):
         signature = inside
+    keys = (key,) if isinstance(key, PublicKey) else tuple(key)
     files = read_model_folder(folder, leave_out=signature)
     found = digests(files)
     if signature is not None:
-        signed = verify_model(read_capped(signature, LIMITS.manifest), found, key, str(signature))
-        vouched_by = f"{signature.name} by {key.keyid}"
+        signed = verify_model(read_capped(signature, LIMITS.manifest), found, keys, str(signature))
+        vouched_by = f"{signature.name} by {signed.keyid}"
     elif bundle_json is not None and models_root is not None and bundle_json.exists():
-        name = _find_in_bundle(load_signed_manifest(bundle_json, key), found, folder, models_root)
-        signed = SignedModel(name, {})
-        vouched_by = f"{bundle_json.name} by {key.keyid}"
+        manifest, keyid = load_signed_manifest(bundle_json, keys)
+        signed = SignedModel(_find_in_bundle(manifest, found, folder, models_root), {}, keyid)
+        vouched_by = f"{bundle_json.name} by {keyid}"
     else:
         raise VerificationError(
             f"{folder}: not signed",
@@ -78,21 +80,21 @@ def verify_model_folder(
     return VerifiedModel(signed.name, files, found, judged.formats, vouched_by, judged.unsafe)
 
 
-def load_signed_manifest(bundle_json: Path, key: PublicKey) -> BundleManifest:
-    """Return the manifest in `bundle_json` after checking `key`'s signature, which stands beside it."""
+def load_signed_manifest(bundle_json: Path, keys: Sequence[PublicKey]) -> tuple[BundleManifest, str]:
+    """Return the manifest in `bundle_json` and whose signature beside it was checked: of the first key that has one."""
     raw = read_capped(bundle_json, LIMITS.manifest)
-    path = bundle_json.with_name(signature_name(bundle_json.name, key.keyid))
+    paths = [(bundle_json.with_name(signature_name(bundle_json.name, key.keyid)), key) for key in keys]
+    path, key = next(((path, key) for path, key in paths if path.exists()), paths[0])
     if not path.exists():
-        raise VerificationError(
-            f"{path}: missing, so nothing says that the pinned key signed", subject=str(path)
-        )
+        pinned = "the pinned key" if len(keys) == 1 else f"any of {len(keys)} release keys"
+        raise VerificationError(f"{path}: missing, so nothing says that {pinned} signed", subject=str(path))
     try:
         signature = read_message_bundle(
             read_capped(path, LIMITS.signature), str(path), keyid=key.keyid, message=raw
         )
         if not key.verifies(signature, raw):
             raise VerificationError(f"{path}: the signature is not of {bundle_json.name}", subject=str(path))
-        return BundleManifest.from_bytes(raw, str(bundle_json))
+        return BundleManifest.from_bytes(raw, str(bundle_json)), key.keyid
     except DocumentError as error:
         raise VerificationError(str(error), subject=error.subject) from None
 

@@ -9,7 +9,7 @@ Pure: digests in, bytes out; `model_files` reads the folder.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,14 @@ _HARMLESS_IGNORES = {SIGNATURE_NAME, ".git", ".gitattributes", ".github", ".giti
 
 @dataclass(frozen=True)
 class SignedModel:
-    """What a model's signature says beside its files: the name, and digests (`sha256:…`) marked unsafe → reason."""
+    """What a model's signature says beside its files: the name, and digests (`sha256:…`) marked unsafe → reason.
+
+    `keyid` is of the key that signed.
+    """
 
     name: str
     unsafe: Mapping[str, str]
+    keyid: str
 
 
 def sign_model(
@@ -78,8 +82,10 @@ def sign_model(
     return envelope_bundle(hint, Envelope(_PAYLOAD_TYPE, payload, signature))
 
 
-def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: str) -> SignedModel:
-    """Return what the signature says when `raw` is `key`'s signature over exactly the files `digests`.
+def verify_model(
+    raw: bytes, digests: Mapping[str, str], keys: Collection[PublicKey], what: str
+) -> SignedModel:
+    """Return what the signature says when `raw` is the signature of one of `keys` over exactly the files `digests`.
 
     Raises `VerificationError` naming the first file that is changed, extra or missing.
     """
@@ -88,13 +94,16 @@ def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: s
     except DocumentError as error:
         raise VerificationError(str(error), subject=what) from None
     message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
-    if envelope.payload_type != _PAYLOAD_TYPE or not key.verifies(envelope.signature, message):
+    signer = next((key for key in keys if key.verifies(envelope.signature, message)), None)
+    if envelope.payload_type != _PAYLOAD_TYPE or signer is None:
+        named = ", ".join(f"{key.keyid[:16]}…" for key in keys)
         raise VerificationError(
-            f"{what}: not signed by the pinned key {key.keyid[:16]}…",
+            f"{what}: not signed by "
+            + (f"the pinned key {named}" if len(keys) == 1 else f"any of the keys {named}"),
             subject=what,
-            hint="the signature is another key's, or was changed",
+            hint="the signature is another key's, or was changed; or its key was revoked",
         )
-    model, signed = _read_statement(envelope.payload, what)
+    model, signed = _read_statement(envelope.payload, what, signer.keyid)
     for path in sorted(set(signed) | set(digests)):
         if path not in digests:
             raise VerificationError(f"{path}: signed, but missing", subject=path)
@@ -107,7 +116,7 @@ def verify_model(raw: bytes, digests: Mapping[str, str], key: PublicKey, what: s
     return model
 
 
-def _read_statement(payload: bytes, what: str) -> tuple[SignedModel, dict[str, str]]:
+def _read_statement(payload: bytes, what: str, keyid: str) -> tuple[SignedModel, dict[str, str]]:
     """Return what is said of the model and its signed files; the payload's signature was checked before."""
     try:
         statement: dict[str, Any] = loads(payload, what, limit=LIMITS.manifest, canonical=False)
@@ -133,7 +142,7 @@ def _read_statement(payload: bytes, what: str) -> tuple[SignedModel, dict[str, s
         raise VerificationError(
             f"{what}: signed, but no model statement that this version reads", subject=what
         )
-    return SignedModel(name, marks), {path: value for path, _, value in resources}
+    return SignedModel(name, marks, keyid), {path: value for path, _, value in resources}
 
 
 def _root(digests: list[str]) -> str:

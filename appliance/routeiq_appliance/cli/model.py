@@ -12,7 +12,7 @@ from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 from routeiq_signing.errors import DocumentError, RouteIQError
 from routeiq_signing.formats.consent import check_marks
 from routeiq_signing.formats.inspection import inspect_path
-from routeiq_signing.keys import load_public_key
+from routeiq_signing.model_keys import load_model_keys
 from routeiq_signing.model_trust import sign_model_folder, verify_model_folder
 
 __all__ = ["model"]
@@ -54,7 +54,9 @@ def _marks(given: tuple[str, ...]) -> dict[str, str]:
 
 @model.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("--key", "key_file", required=True, type=_FOLDER, help="Pinned public key (PEM)")
+@click.option(
+    "--key", "key_file", required=True, type=_FOLDER, help="Pinned public key (PEM), or the site's state.json"
+)
 @click.option("--signature", type=_FOLDER, help="Signature file, when it is not DIR/model.sig")
 @click.option(
     "--config",
@@ -72,7 +74,7 @@ def verify(
     try:
         allowed = load_config(config_file, os.environ).routeiq.unsafe_artifacts if config_file else []
         result = verify_model_folder(
-            folder, key=load_public_key(key_file), signature=signature, allowed_unsafe=allowed
+            folder, key=load_model_keys(key_file), signature=signature, allowed_unsafe=allowed
         )
     except RouteIQError as error:
         if as_json:

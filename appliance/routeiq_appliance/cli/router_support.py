@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from routeiq_signing.errors import RouteIQError
-from routeiq_signing.keys import load_public_key
+from routeiq_signing.model_keys import load_model_keys
 from routeiq_signing.model_trust import verify_model_folder
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _verified(folder: Path, key: Path) -> Mapping[str, bytes]:
     bundle, models = os.environ.get("ROUTEIQ_BUNDLE_JSON"), os.environ.get("ROUTEIQ_MODELS_PATH")
     return verify_model_folder(
         folder,
-        key=load_public_key(key),
+        key=load_model_keys(key),
         bundle_json=Path(bundle) if bundle else None,
         models_root=Path(models) if models else None,
     ).files

@@ -10,7 +10,8 @@ from pathlib import Path
 from routeiq_appliance.config.models import AutoSection
 from routeiq_appliance.errors import ConfigError
 from routeiq_router.router import Router
-from routeiq_signing.keys import PublicKey, load_public_key
+from routeiq_signing.keys import PublicKey
+from routeiq_signing.model_keys import load_model_keys
 from routeiq_signing.model_trust import VerifiedModel, verify_model_folder
 
 __all__ = ["load_router"]
@@ -43,9 +44,9 @@ def load_router(
             subject=auto.artifact,
             hint="set ROUTEIQ_TRUST_KEY to the public key (PEM) that signed the bundle or the folder",
         )
-    key = load_public_key(trust_key)
-    artifact = _verify(models_path / auto.artifact, key, bundle_json, models_path, unsafe_artifacts)
-    embedder = _verify(models_path / auto.embedder, key, bundle_json, models_path, unsafe_artifacts)
+    keys = load_model_keys(trust_key)
+    artifact = _verify(models_path / auto.artifact, keys, bundle_json, models_path, unsafe_artifacts)
+    embedder = _verify(models_path / auto.embedder, keys, bundle_json, models_path, unsafe_artifacts)
     router = Router.load(_safe_files(artifact), _safe_files(embedder))
     router.warm_up()
     return router
@@ -56,13 +57,17 @@ def _safe_files(model: VerifiedModel) -> dict[str, bytes]:
 
 
 def _verify(
-    folder: Path, key: PublicKey, bundle_json: Path, models_path: Path, unsafe_artifacts: Sequence[str]
+    folder: Path,
+    keys: Sequence[PublicKey],
+    bundle_json: Path,
+    models_path: Path,
+    unsafe_artifacts: Sequence[str],
 ) -> VerifiedModel:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder", subject=str(folder), hint="check ROUTEIQ_MODELS_PATH")
     model = verify_model_folder(
         folder,
-        key=key,
+        key=keys,
         bundle_json=bundle_json,
         models_root=models_path,
         allowed_unsafe=unsafe_artifacts,
