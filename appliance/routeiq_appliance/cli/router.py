@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from routeiq_appliance.cli.decisions import explain
 from routeiq_appliance.cli.distil import distil
 from routeiq_appliance.cli.evaluate import evaluate
 from routeiq_appliance.cli.router_support import (
@@ -42,6 +43,7 @@ def router() -> None:
 
 
 router.add_command(distil)
+router.add_command(explain)
 router.add_command(evaluate)
 
 

@@ -1,17 +1,13 @@
 """`routeiq admin spend`: reports of what was spent, and whether the ledger and the budgets' table agree."""
 
-import os
 import sys
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from routeiq_appliance.cli.database import open_database
 from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 __all__ = ["spend"]
 
@@ -55,7 +51,7 @@ def report(
     layouts: dict[str, Layout] = {
         "csv": CsvLayout(groups), "json": JsonLayout(groups, wanted), "table": TableLayout(groups),
     }  # fmt: skip
-    engine = _open()
+    engine = open_database()
     out = sys.stdout.buffer
     try:
         made = write_report(engine, layouts[form], wanted, out.write, uncharged=MASTER_KEY_ID)
@@ -81,7 +77,7 @@ def reconcile(context: click.Context, as_json: bool) -> None:
     from routeiq_appliance.state.reconcile import compare_all  # noqa: PLC0415
     from routeiq_appliance.state.reports import snapshot  # noqa: PLC0415
 
-    engine = _open()
+    engine = open_database()
     compared = 0
     differences: list[dict[str, Any]] = []
     try:
@@ -117,20 +113,3 @@ def _midnight(day: datetime | None, *, days: int = 0) -> datetime | None:
     if days and whole >= date.max:
         return None
     return datetime.combine(whole + timedelta(days=days), datetime.min.time(), UTC)
-
-
-def _open() -> "Engine":
-    """Return an engine on a database of this release's schema; raises `ConfigError` or `StateError`."""
-    from routeiq_appliance.config.variables import read_variable  # noqa: PLC0415
-    from routeiq_appliance.errors import StateError  # noqa: PLC0415
-    from routeiq_appliance.state.database import database_url, open_engine  # noqa: PLC0415
-    from routeiq_appliance.state.schema import require_schema  # noqa: PLC0415
-
-    folder = Path(os.environ.get("ROUTEIQ_DATA_DIR") or "routeiq-data")
-    url = database_url(read_variable("DATABASE_URL", os.environ), folder)
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-        # To look at what there is must not make an empty one.
-        raise StateError(f"{url.database}: no such database", hint="set ROUTEIQ_DATA_DIR, or DATABASE_URL")
-    engine = open_engine(url)
-    require_schema(engine)
-    return engine

@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from routeiq_appliance.api.management.budgets import budget_routes
 from routeiq_appliance.api.management.context import Context, Flush, ReadLogs, ReadSpend
+from routeiq_appliance.api.management.decisions import decision_routes
 from routeiq_appliance.api.management.errors import install_errors
 from routeiq_appliance.api.management.global_spend import global_routes
 from routeiq_appliance.api.management.keys import key_routes
@@ -95,6 +96,7 @@ def build_management(
         organization_routes,
         budget_routes,
         partial(spend_routes, writer=writer),
+        decision_routes,
         partial(report_routes, writer=writer),
         partial(global_routes, engine=engine),
     )
