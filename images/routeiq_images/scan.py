@@ -139,7 +139,7 @@ def match(
     coverage, unscanned = _coverage(components, counts, newest, partial=partial)
     judged = [_with_vex(item, statements, components) for item in found.values()]
     ordered = sorted(judged, key=lambda item: (not item.open, -item.severity, item.subject, item.id))
-    return Scan(tuple(ordered), coverage, tuple([*unscanned, *others]))
+    return Scan(tuple(ordered), coverage, (*unscanned, *others))
 
 
 def _holders(dependencies: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -161,7 +161,8 @@ def _component(item: Mapping[str, Any], holders: Mapping[str, Sequence[str]]) ->
         return None
     said = {entry["name"]: entry["value"] for entry in item.get("properties", ())}
     name, version = str(item["name"]), str(item["version"])
-    subject, compared, purls, release = name, version, (purl,), ""
+    subject, compared, release = name, version, ""
+    purls: tuple[str, ...] = (purl,)
     if kind == "deb":
         subject, compared = said["routeiq:source"], said["routeiq:source_version"]
         purls = (purl, f"pkg:deb/debian/{subject}@{compared}")

@@ -9,6 +9,7 @@ Pure. Source: github.com/openvex/spec, OPENVEX-SPEC.md.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 from routeiq_images.errors import ImagesError
@@ -39,7 +40,7 @@ class Statement:
     products: tuple[str, ...]
     status: str
     why: str
-    timestamp: str
+    timestamp: datetime
 
     @property
     def settles(self) -> bool:
@@ -56,7 +57,7 @@ def parse_vex(raw: bytes, what: str) -> tuple[Statement, ...]:
     context = document.get("@context")
     if not isinstance(context, str) or not context.startswith(_CONTEXT):
         _refuse(what, f"its @context is not {_CONTEXT}")
-    stamp = _text(document, "timestamp", what)
+    stamp = _time(document, what)
     statements = document.get("statements")
     if not isinstance(statements, list) or not statements:
         _refuse(what, "it has no statements")
@@ -93,7 +94,7 @@ def _split(purl: str) -> tuple[str, str]:
     return head, version
 
 
-def _statement(item: Any, stamp: str, what: str) -> Statement:
+def _statement(item: Any, stamp: datetime, what: str) -> Statement:
     if not isinstance(item, dict):
         _refuse(what, "is no object")
     vulnerability = item.get("vulnerability")
@@ -116,7 +117,7 @@ def _statement(item: Any, stamp: str, what: str) -> Statement:
         products=_products(item.get("products"), what),
         status=status,
         why=_shown("; ".join(parts)),
-        timestamp=_text(item, "timestamp", what) if "timestamp" in item else stamp,
+        timestamp=_time(item, what) if "timestamp" in item else stamp,
     )
 
 
@@ -137,6 +138,17 @@ def _products(items: Any, what: str) -> tuple[str, ...]:
                 _refuse(what, "a product has no purl as its @id")
             found.append(name)
     return tuple(found)
+
+
+def _time(document: dict[str, Any], what: str) -> datetime:
+    text = _text(document, "timestamp", what)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        _refuse(what, f"timestamp {text[:40]!r} is no time")
+    if found.tzinfo is None:
+        _refuse(what, f"timestamp {text[:40]!r} has no zone")
+    return found
 
 
 def _text(document: dict[str, Any], name: str, what: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
+from routeiq_appliance.cli.vendor_osv import osv, vex
 from routeiq_vendor.debs.plan import drift_table
 from routeiq_vendor.fetch import (
     Fetched,
@@ -31,6 +32,10 @@ _offline = click.option(
 @click.group(cls=RouteIQGroup)
 def vendor() -> None:
     """Lock and fetch what goes into a bundle."""
+
+
+vendor.add_command(osv)
+vendor.add_command(vex)
 
 
 @vendor.command("fetch")
