@@ -120,12 +120,8 @@ def compare(
                     "fewer than three models on the same prompts: nothing is said about unseen models"
                 )
             else:
-                result["leave_models_out"] = work.models(
-                    wide,
-                    outer,
-                    np.asarray(tasks[1], dtype=np.int64),
-                    [costs[name] for name in wide.pool.models],
-                )
+                units = [costs[name] for name in wide.pool.models]
+                result["leave_models_out"] = work.models(wide, outer, tasks, units)
     return result
 
 
