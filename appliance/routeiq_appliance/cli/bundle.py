@@ -11,6 +11,7 @@ from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
 from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
 from routeiq_appliance.cli.bundle_compare import diff, rebuild
 from routeiq_appliance.cli.bundle_proof import describe_provenance, write_documents
+from routeiq_appliance.cli.bundle_scan import scan
 from routeiq_appliance.cli.bundle_site import (
     builder_options,
     built_by,
@@ -47,6 +48,7 @@ def bundle() -> None:
 bundle.add_command(cosign)
 bundle.add_command(rebuild)
 bundle.add_command(diff)
+bundle.add_command(scan)
 for _command in CARRY_COMMANDS:
     bundle.add_command(_command)
 
