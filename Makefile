@@ -36,7 +36,7 @@ lock: $(VENV)/.ready ## Renew the locks and show what moved
 fetch: $(VENV)/.ready ## Fill the pool with everything that the locks name
 	@$(BIN)/routeiq vendor fetch
 
-bundle: $(VENV)/.ready ## Build the signed bundle into dist/ (KEY=FILE, STRICT=1, OFFLINE=1)
+bundle: $(VENV)/.ready ## Build the signed bundle into dist/ (KEY=FILE, TRUST=DIR, STRICT=1, OFFLINE=1)
 	@$(BIN)/routeiq vendor fetch
 	@$(BIN)/routeiq bundle create
 

@@ -55,6 +55,7 @@ from routeiq_signing.progress import Progress
 from routeiq_signing.pyz import build_pyz
 from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import MEDIA_TYPE
+from routeiq_signing.trust_folder import BuildTrust, write_metadata
 
 __all__ = ["Created", "create_bundle"]
 
@@ -77,10 +78,12 @@ def create_bundle(
     out: Path,
     progress: Progress,
     run: Invocation | None = None,
+    trust: BuildTrust | None = None,
 ) -> Created:
     """Write the bundle, its inputs, the public key and the verifier into `out`; each whole or not at all.
 
-    With `run` a provenance is attached: it says who built, when and of what, and two builders differ in it.
+    With `run` a provenance is attached: it says who built, when and of what, and two builders differ in it. With
+    `trust` the root's metadata is, or lies beside the tar while more release keys must sign it.
     """
     inputs = out / release.file_name("-inputs")
     with (
@@ -117,10 +120,15 @@ def create_bundle(
             said = predicate(release, manifest, resolved, run, datetime.now(UTC))
             attachments, more = with_provenance(attachments, sign_provenance(manifest, digest, said, key))
             signatures = {**signatures, **more}
+        if trust is not None:
+            attachments, more = trust.attach(attachments, manifest, key, datetime.now(UTC))
+            signatures = {**signatures, **more}
         tar = out / release.file_name()
         write_bundle_tar(tar, sign_head(manifest, attachments, key), {**files, **signatures}, progress)
     write_atomic(out / "routeiq.pub", key.public.pem)
     write_atomic(out / "verify.pyz", build_pyz(), mode=0o755)
+    if trust is not None and trust.lacking:
+        write_metadata(tar.with_name(f"{tar.name}.tuf"), trust.metadata(manifest, key))
     return Created(tar, inputs, digest, built)
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
 from routeiq_appliance.cli.bundle_compare import diff, rebuild
 from routeiq_appliance.cli.bundle_proof import describe_provenance, write_documents
 from routeiq_appliance.cli.bundle_scan import scan
+from routeiq_appliance.cli.bundle_sign import sign
 from routeiq_appliance.cli.bundle_site import (
     builder_options,
     built_by,
@@ -27,6 +28,9 @@ from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keys import ensure_development_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.signer import Signer
+
+if TYPE_CHECKING:
+    from routeiq_signing.trust_folder import BuildTrust
 
 __all__ = ["bundle"]
 
@@ -46,6 +50,7 @@ def bundle() -> None:
 
 
 bundle.add_command(cosign)
+bundle.add_command(sign)
 bundle.add_command(rebuild)
 bundle.add_command(diff)
 bundle.add_command(scan)
@@ -60,7 +65,16 @@ for _command in CARRY_COMMANDS:
 @click.option(
     "--strict", is_flag=True, envvar="STRICT", help="Refuse packages other than the lock's, as a release does"
 )
-def create(signing_key: SigningKey, out: Path, offline: bool, strict: bool) -> None:
+@click.option(
+    "--trust",
+    "trust_folder",
+    type=_PATH,
+    envvar="TRUST",
+    help="Folder with the producer's roots, N.root.json: attach the newest one's metadata",
+)
+def create(
+    signing_key: SigningKey, out: Path, offline: bool, strict: bool, trust_folder: Path | None
+) -> None:
     """Build images, chart and models into one signed tar; the last line on stdout is its digest.
 
     Same commit, same digest: `sha256:<hex>` of bundle.json.
@@ -70,17 +84,19 @@ def create(signing_key: SigningKey, out: Path, offline: bool, strict: bool) -> N
     from routeiq_images.invocation import start_invocation  # noqa: PLC0415
     from routeiq_images.materials import gather  # noqa: PLC0415
     from routeiq_images.release import commit_time, load_release  # noqa: PLC0415
+    from routeiq_signing.trust_folder import BuildTrust  # noqa: PLC0415  python-tuf
     from routeiq_vendor.workspace import Workspace  # noqa: PLC0415
 
     workspace = Workspace.find(os.environ)
     release = load_release(workspace.root / "images" / "release.toml")
     created = commit_time(workspace.root, os.environ)
     key = _signer(signing_key, workspace.build / "keys")
+    trust = None if trust_folder is None else BuildTrust.open(trust_folder, key)
     progress = BarProgress()
     pinned = strict or signing_key.given is not None
     run = start_invocation(workspace.root, os.environ, strict=pinned, offline=offline)
     materials = gather(workspace, progress, offline=offline, release=pinned)
-    made = create_bundle(materials, release, created, key, out, progress, run)
+    made = create_bundle(materials, release, created, key, out, progress, run, trust)
     for item in made.images:
         image = item.image
         click.echo(
@@ -90,7 +106,18 @@ def create(signing_key: SigningKey, out: Path, offline: bool, strict: bool) -> N
     for path in (made.tar, made.inputs):
         click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB", err=True)
     click.echo(f"signed by key {key.public.keyid}", err=True)
+    if trust is not None:
+        click.echo(_released(trust, made.tar), err=True)
     click.echo(made.digest)
+
+
+def _released(trust: "BuildTrust", tar: Path) -> str:
+    if not trust.lacking:
+        return f"carries the metadata of root {trust.role.version}"
+    return (
+        f"{tar}.tuf: root {trust.role.version} wants {trust.lacking} more signatures:"
+        " `routeiq trust sign`, then `routeiq trust attach`"
+    )
 
 
 def _signer(signing_key: SigningKey, keys: Path) -> Signer:
