@@ -34,7 +34,7 @@ class LeftOut:
 
 
 def model_groups(costs: Sequence[float], size: int) -> list[tuple[int, ...]]:
-    """Return the columns in groups of about `size`, at least two, each spread from the cheapest models to the dearest."""
+    """Return the columns in groups of about `size`, at least two, each from cheap models to dear ones."""
     order = np.argsort(np.asarray(costs), kind="stable")
     groups = min(max(len(order) // size, 2), len(order))
     return [tuple(sorted(int(column) for column in order[start::groups])) for start in range(groups)]
