@@ -21,7 +21,15 @@ import rfc8785
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE
 from routeiq_images.errors import ImagesError
 from routeiq_signing.errors import DocumentError
-from routeiq_signing.manifest import Attachment, Attachments, BundleManifest, ImageEntry, blob_path
+from routeiq_signing.manifest import (
+    Attachment,
+    Attachments,
+    BundleManifest,
+    ImageEntry,
+    ModelEntry,
+    blob_path,
+)
+from routeiq_signing.oms import sign_model
 from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import MEDIA_TYPE as BUNDLE_MEDIA_TYPE
 from routeiq_signing.sigstore_bundle import (
@@ -39,6 +47,7 @@ __all__ = [
     "TAG_SIGNATURE",
     "check_signatures",
     "sign_images",
+    "sign_models",
     "signature_tag",
 ]
 
@@ -78,6 +87,24 @@ def sign_images(
         for key in keys:
             attach(REFERRER_SIGNATURE, image, BUNDLE_MEDIA_TYPE, _bundle(image.digest, key))
         attach(TAG_SIGNATURE, image, MANIFEST_MEDIA_TYPE, _tagged(image, keys, blobs))
+    return said, blobs
+
+
+def sign_models(
+    models: Sequence[ModelEntry], keys: Sequence[Signer]
+) -> tuple[list[Attachment], dict[str, bytes]]:
+    """Return the attachments that sign each model (OMS) by each of `keys`, and their blobs by path."""
+    said: list[Attachment] = []
+    blobs: dict[str, bytes] = {}
+    for model in models:
+        name, digests = model.path.rpartition("/")[2], {entry.path: entry.sha256 for entry in model.files}
+        signed = [sign_model(name, digests, key) for key in keys]
+        said += [
+            Attachment(
+                MODEL_SIGNATURE, model.name, model.digest, BUNDLE_MEDIA_TYPE, _keep(raw, blobs), len(raw)
+            )
+            for raw in signed
+        ]
     return said, blobs
 
 

@@ -21,7 +21,13 @@ from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.verify.order import signature_name
 
-__all__ = ["VerifiedModel", "load_signed_manifest", "sign_model_folder", "verify_model_folder"]
+__all__ = [
+    "VerifiedModel",
+    "load_signed_manifest",
+    "resign_model_folder",
+    "sign_model_folder",
+    "verify_model_folder",
+]
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,22 @@ def sign_model_folder(folder: Path, key: Signer, unsafe: Mapping[str, str] | Non
             )
     write_atomic(target, sign_model(folder.resolve().name, found, key, marks))
     return target
+
+
+def resign_model_folder(folder: Path, old: PublicKey, key: Signer, *, keep: bool) -> Path | None:
+    """Sign the model that `old` signed with `key`, its marks included; return where the old signature was kept.
+
+    A folder has room for one signature: the old one goes beside it, `FOLDER.<keyid>.sig`, for `--signature`. Raises
+    `VerificationError` when the folder is not what `old` signed.
+    """
+    target = folder / SIGNATURE_NAME
+    raw = read_capped(target, LIMITS.manifest)
+    signed = verify_model(raw, digests(read_model_folder(folder, leave_out=target)), [old], str(target))
+    kept = folder.with_name(f"{folder.resolve().name}.{old.keyid}.sig") if keep else None
+    if kept is not None:
+        write_atomic(kept, raw, replace=False)
+    sign_model_folder(folder, key, signed.unsafe)
+    return kept
 
 
 def _find_in_bundle(

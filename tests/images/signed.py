@@ -2,13 +2,11 @@
 
 from dataclasses import replace
 
-from tests.signing.conftest import SmallBundle, digest, sha256
+from tests.signing.conftest import SmallBundle, sha256
 
-from routeiq_images.signatures import sign_images
+from routeiq_images.signatures import sign_images, sign_models
 from routeiq_signing.keys import PrivateKey
-from routeiq_signing.manifest import Attachment, BundleManifest, FileEntry, blob_path
-from routeiq_signing.oms import sign_model
-from routeiq_signing.sigstore_bundle import MEDIA_TYPE
+from routeiq_signing.manifest import Attachment, BundleManifest, FileEntry
 
 __all__ = ["signatures", "with_signatures"]
 
@@ -16,13 +14,8 @@ __all__ = ["signatures", "with_signatures"]
 def signatures(manifest: BundleManifest, key: PrivateKey) -> tuple[list[Attachment], dict[str, bytes]]:
     """Return what `bundle create` attaches for the images and models of `manifest`, and the blobs by path."""
     said, blobs = sign_images(manifest.images, [key])
-    for model in manifest.models:
-        raw = sign_model(model.path, {entry.path: entry.sha256 for entry in model.files}, key)
-        said.append(
-            Attachment("model-signature", model.name, model.digest, MEDIA_TYPE, digest(raw), len(raw))
-        )
-        blobs[blob_path(digest(raw))] = raw
-    return said, blobs
+    models, more = sign_models(manifest.models, [key])
+    return [*said, *models], {**blobs, **more}
 
 
 def with_signatures(bundle: SmallBundle, key: PrivateKey) -> SmallBundle:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from routeiq_appliance.cli.key_rotate import rotate
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.signer import module_option
 from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
@@ -25,6 +26,9 @@ _FORMS = {
 @click.group(cls=RouteIQGroup)
 def key() -> None:
     """Generate, show and rotate signing keys (ECDSA P-256)."""
+
+
+key.add_command(rotate)
 
 
 @key.command()
