@@ -38,7 +38,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"])
 def unit(session: nox.Session) -> None:
-    session.run(f"{BIN}/python", "-m", "pytest", "-m", "not e2e", *session.posargs)
+    # One process a core; what is left of a slow file goes to the one that is idle.
+    parallel = ["-n", "auto", "--dist", "worksteal"]
+    session.run(f"{BIN}/python", "-m", "pytest", "-m", "not e2e", *parallel, *session.posargs)
 
 
 @nox.session(requires=["environment"])
