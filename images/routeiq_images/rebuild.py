@@ -95,11 +95,12 @@ def rebuild(
             source,
             wheels,
             pool,
+            progress,
             epoch=int(created.timestamp()),
             strict=not manifest.drift,
         )
         made, again = _read(out, progress)
-        differs = tuple(differences(manifest, again.manifest)) if made else ()
+        differs = tuple(differences(manifest, again.manifest))
         same = again.identity == verified.identity
         if not same and not differs:
             differs = ("bundle.json: other bytes for the same content",)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routeiq_images.errors import ImagesError
+from routeiq_signing.progress import Progress
 
 __all__ = ["ISOLATED", "NOT_ISOLATED", "Sandbox", "build_from_inputs", "find_python"]
 
@@ -91,35 +92,22 @@ def find_python() -> str:
 
 
 def build_from_inputs(
-    sandbox: Sandbox, scratch: Path, source: Path, wheels: Path, pool: Path, *, epoch: int, strict: bool
+    sandbox: Sandbox,
+    scratch: Path,
+    source: Path,
+    wheels: Path,
+    pool: Path,
+    progress: Progress,
+    *,
+    epoch: int,
+    strict: bool,
 ) -> Path:
     """Make an environment of the inputs' build tools, build the inputs' source with it; return the folder of results.
 
     `strict` refuses Debian packages other than the lock's, which a bundle with drift was made of.
     """
-    home, out = scratch / "venv", scratch / "out"
-    lock = source / "vendor" / "locks" / "build.txt"
-    pips = sorted(wheels.glob("pip-*.whl"))
-    if not lock.is_file() or not pips:
-        raise ImagesError(
-            "the inputs hold no build tools: vendor/locks/build.txt or the wheel of pip is missing",
-            subject="inputs.json",
-        )
-    python = str(home / "bin" / "python")
-    sandbox.run(
-        "make the environment", [find_python(), "-I", "-m", "venv", "--without-pip", str(home)], scratch
-    )
-    install = ["install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
-    locked = ["--require-hashes", "--only-binary", ":all:", "--no-compile", "--find-links", str(wheels)]
-    sandbox.run(
-        "install the build tools",
-        [python, f"{pips[-1]}/pip", *install, *locked, "--requirement", str(lock)],
-        scratch,
-    )
-    ours = [argument for name in _OURS for argument in ("--editable", str(source / name))]
-    sandbox.run(
-        "install our packages", [python, "-m", "pip", *install, "--no-build-isolation", *ours], scratch
-    )
+    out = scratch / "out"
+    python = _environment(sandbox, scratch, source, wheels, progress)
     command = [python, "-m", "routeiq_appliance.cli", "bundle", "create", "--offline", "--out", str(out)]
     sandbox.run(
         "build the bundle",
@@ -129,3 +117,29 @@ def build_from_inputs(
         ROUTEIQ_POOL=str(pool),
     )
     return out
+
+
+def _environment(sandbox: Sandbox, scratch: Path, source: Path, wheels: Path, progress: Progress) -> str:
+    """Return the Python of an environment with the inputs' build tools and our packages as they lie in `source`."""
+    lock = source / "vendor" / "locks" / "build.txt"
+    pips = sorted(wheels.glob("pip-*.whl"))
+    if not lock.is_file() or not pips:
+        raise ImagesError(
+            "the inputs hold no build tools: vendor/locks/build.txt or the wheel of pip is missing",
+            subject="inputs.json",
+        )
+    home = scratch / "venv"
+    python = str(home / "bin" / "python")
+    install = ["install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
+    locked = ["--require-hashes", "--only-binary", ":all:", "--no-compile", "--find-links", str(wheels)]
+    ours = [argument for name in _OURS for argument in ("--editable", str(source / name))]
+    steps = {
+        "make the environment": [find_python(), "-I", "-m", "venv", "--without-pip", str(home)],
+        "install the build tools": [python, f"{pips[-1]}/pip", *install, *locked, "--requirement", str(lock)],
+        "install our packages": [python, "-m", "pip", *install, "--no-build-isolation", *ours],
+    }
+    with progress.task("install the inputs' build tools", len(steps), "step") as advance:
+        for what, command in steps.items():
+            sandbox.run(what, command, scratch)
+            advance(1)
+    return python

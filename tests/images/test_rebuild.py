@@ -42,7 +42,13 @@ class Place:
 
     def rebuild(self, change: Change = lambda bundle: bundle, **options: Any) -> Rebuilt:
         def build(
-            sandbox: Sandbox, scratch: Path, source: Path, wheels: Path, pool: Path, **more: Any
+            sandbox: Sandbox,
+            scratch: Path,
+            source: Path,
+            wheels: Path,
+            pool: Path,
+            _progress: Any,
+            **more: Any,
         ) -> Path:
             self.seen = {
                 "source": {p.relative_to(source).as_posix(): p for p in source.rglob("*") if p.is_file()},
@@ -242,7 +248,9 @@ def test_inputs_without_build_tools_are_refused(tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
     with pytest.raises(ImagesError, match="hold no build tools"):
         build_from_inputs(
-            Sandbox((), {}), tmp_path, tmp_path, tmp_path / "wheels", tmp_path, epoch=0, strict=True
+            *(Sandbox((), {}), tmp_path, tmp_path, tmp_path / "wheels", tmp_path, QuietProgress()),
+            epoch=0,
+            strict=True,
         )
 
 
