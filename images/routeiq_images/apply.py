@@ -5,6 +5,7 @@ in the result: a medium that gives other bytes at a second reading is never read
 before the verifier has found its signature good, because the stream is made no faster than it is read.
 """
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,11 @@ class Rebuilt(io.RawIOBase):
         members: dict[str, bytes] = {}
         for name, content in head_members(delta):
             members[name] = content
+            if name == "bundle.json" and f"sha256:{hashlib.sha256(content).hexdigest()}" != named.new:
+                raise ImagesError(
+                    f"{delta_name}: carries another bundle than {named.new}, which it names",
+                    subject=delta_name,
+                )
             yield header(name, len(content)) + content + bytes(padding(len(content)))
             written += 512 + len(content) + padding(len(content))
         for entry in list_files(members, delta_name):

@@ -71,11 +71,10 @@ def open_file(path: Path, *, follow: bool = True) -> NamedFile:
         link = not follow and path.is_symlink()
         fault = "a symbolic link has no place here" if link else error.strerror
         raise ImagesError(f"{path}: {fault}", subject=str(path)) from None
-    file = NamedFile(descriptor, "rb", path)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise ImagesError(f"{path}: not a regular file", subject=str(path))
-    return file
+    return NamedFile(descriptor, "rb", path)
 
 
 @contextmanager
