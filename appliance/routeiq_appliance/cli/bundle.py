@@ -10,6 +10,7 @@ import click
 from routeiq_appliance.cli.bundle_carry import COMMANDS as CARRY_COMMANDS
 from routeiq_appliance.cli.bundle_carry import verify_whole_or_delta
 from routeiq_appliance.cli.bundle_compare import diff, rebuild
+from routeiq_appliance.cli.bundle_keyless import KeylessOptions, keyless_options
 from routeiq_appliance.cli.bundle_proof import describe_provenance, write_documents
 from routeiq_appliance.cli.bundle_scan import scan
 from routeiq_appliance.cli.bundle_sign import sign
@@ -17,6 +18,7 @@ from routeiq_appliance.cli.bundle_site import (
     builder_options,
     built_by,
     cosign,
+    pinned_trust,
     required_key,
     site_options,
     site_trust,
@@ -187,19 +189,34 @@ def _describe(manifest: BundleManifest, digest: str) -> str:
 
 @bundle.command()
 @click.argument("tar", metavar="TAR", type=_PATH)
-@click.option("--key", "key_file", type=_PATH, help="Pinned public key, from a second channel")
+@click.option(
+    "--key",
+    "key_files",
+    type=_PATH,
+    multiple=True,
+    help="Pinned public key, from a second channel (repeatable)",
+)
+@click.option(
+    "--require",
+    type=click.IntRange(1),
+    default=1,
+    help="How many of several --key must have signed  [default: 1]",
+)
 @click.option("--old", type=_PATH, help="Where TAR is a delta: the bundle that it was made from")
 @site_options
+@keyless_options
 @builder_options
 @click.option("--no-record", is_flag=True, help="With --root: leave the site's state as it is")
 @json_option
 def verify(
     tar: Path,
-    key_file: Path | None,
+    key_files: tuple[Path, ...],
+    require: int,
     old: Path | None,
     by_root: bool,
     allow_rollback: str | None,
     trust_state: Path | None,
+    keyless: KeylessOptions,
     builder_keys: tuple[Path, ...],
     require_builders: int | None,
     no_record: bool,
@@ -211,18 +228,15 @@ def verify(
     """
     if allow_rollback is not None and not by_root:
         raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
+    first = key_files[0] if key_files else None
     try:
-        site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
-        if site is not None:
-            trust, record = site
-            judge = built_by(tar, trust, builder_keys, require_builders)
-            report = verify_whole_or_delta(tar, old, judge).report
-            if not no_record:
-                record()
-        else:
-            key = load_public_key(required_key(tar, key_file))
-            judge = built_by(tar, key, builder_keys, require_builders)
-            report = verify_whole_or_delta(tar, old, judge).report
+        site = site_trust(tar, trust_state, by_root=by_root, key_file=first, allow_rollback=allow_rollback)
+        by_identity = keyless.trust(tar, otherwise_given=bool(by_root or key_files))
+        trust = by_identity or (site[0] if site else pinned_trust(tar, key_files, require))
+        judge = built_by(tar, trust, builder_keys, require_builders)
+        report = verify_whole_or_delta(tar, old, judge).report
+        if site is not None and not no_record:
+            site[1]()
     except RouteIQError as error:
         if as_json:
             refusal = {"accepted": False, "error": str(error), "subject": error.subject}

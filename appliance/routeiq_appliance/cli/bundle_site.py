@@ -13,7 +13,7 @@ from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.bundle_file import pinned, verify_bundle_file
 from routeiq_signing.errors import SigningError
 from routeiq_signing.keys import PublicKey, load_public_key
-from routeiq_signing.verify.trust import OneKey, Trust
+from routeiq_signing.verify.trust import OneKey, SeveralKeys, Trust
 
 if TYPE_CHECKING:
     from routeiq_signing.trust_site import SiteTrust
@@ -22,6 +22,7 @@ __all__ = [
     "builder_options",
     "built_by",
     "cosign",
+    "pinned_trust",
     "required_key",
     "site_options",
     "site_trust",
@@ -108,6 +109,14 @@ def built_by(
     builders = Builders.of(keys.values(), len(keys) if require_builders is None else require_builders)
     judge = OneKey(pinned(trust)) if isinstance(trust, PublicKey) else trust
     return BuiltBy(judge, builders.beside(tar))
+
+
+def pinned_trust(tar: Path, key_files: tuple[Path, ...], required: int) -> PublicKey | Trust:
+    """Return what `required` of the pinned public keys make; one key stays one key."""
+    keys = [load_public_key(path) for path in key_files or (required_key(tar, None),)]
+    if len(keys) == 1 and required == 1:
+        return keys[0]
+    return SeveralKeys([pinned(key) for key in keys], required)
 
 
 def required_key(tar: Path, key_file: Path | None) -> Path:

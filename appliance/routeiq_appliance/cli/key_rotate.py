@@ -109,18 +109,17 @@ def _resigned(path: Path, rotated: Rotated, *, drop_old: bool, key: Path) -> str
 
 def _at_the_sites(path: Path, rotated: Rotated, *, signed: bool, drop_old: bool) -> list[str]:
     """Return what people do next; nothing of it can be done from here."""
-    steps = [
-        f"sites with a root: `routeiq trust new-root --previous N.root.json … --release-key {path}.pub`, sign it with the"
-        + " root keys, then `routeiq trust update` at each site; it revokes the old key (docs/key-ceremony.md)",
-        f"sites with a pinned key: hand over {path}.pub, compare its keyid {rotated.new.public.keyid} over a second"
-        + " channel, and put it in place of the old one (what they give as --key, and what config.yaml names)",
-    ]
-    if signed and not drop_old:
-        steps.append(
-            f"when every site has the new key: `routeiq bundle sign TAR --key {path} --verify-key {path}.pub --only` drops"
-            " the old key's signatures"
-        )
-    steps.append(
-        f"when nothing needs the old key any more, destroy {rotated.kept}; if it was stolen, do not wait"
+    root = (
+        f"sites with a root: `routeiq trust new-root --previous N.root.json … --release-key {path}.pub`, sign it"
+        " with the root keys, then `routeiq trust update` at each site; it revokes the old key (docs/key-ceremony.md)"
     )
-    return steps
+    pinned = (
+        f"sites with a pinned key: hand over {path}.pub, compare its keyid {rotated.new.public.keyid} over a second"
+        " channel, and put it in place of the old one (what they give as --key, and what config.yaml names)"
+    )
+    drop = (
+        f"when every site has the new key: `routeiq bundle sign TAR --key {path} --verify-key {path}.pub --only`"
+        " drops the old key's signatures"
+    )
+    end = f"when nothing needs the old key any more, destroy {rotated.kept}; if it was stolen, do not wait"
+    return [root, pinned, *([drop] if signed and not drop_old else []), end]
