@@ -263,3 +263,37 @@ def test_what_git_does_not_know_is_not_in_a_bundle(tmp_path: Path) -> None:
     (tmp_path / "unknown.py").write_text("2")
     subprocess.run([*git, "add", "known.py"], check=True)
     assert list(source_files(tmp_path)) == ["known.py"]
+
+
+def test_what_is_edited_during_a_build_is_not_in_it(tmp_path: Path) -> None:
+    from routeiq_images.materials import Materials, ModelFolder, freeze
+    from routeiq_vendor.pool import Pool
+    from routeiq_vendor.workspace import Workspace
+
+    root, weights = tmp_path / "root", tmp_path / "pool" / "weights"
+    (root / "router" / "pretrained" / "m").mkdir(parents=True)
+    router = root / "router" / "pretrained" / "m" / "router.json"
+    router.write_text("before")
+    (root / "run").write_text("before")
+    (root / "run").chmod(0o700)
+    models = (
+        ModelFolder("m", "router", "routers/m", {"router.json": router}, baked=True),
+        ModelFolder("e", "embedder", "e", {"w": weights}, baked=True),
+    )
+    fetched: Any = None
+    before = Materials(Workspace(root, Pool(tmp_path / "pool")), fetched, models, tmp_path)
+    frozen = freeze(before, tmp_path / "copy")
+    router.write_text("after")
+    (root / "run").write_text("after")
+    (root / "new").write_text("after")
+    assert frozen.source == tmp_path / "copy"
+    assert {
+        path: (frozen.source / path).read_text() for path in ("run", "router/pretrained/m/router.json")
+    } == {
+        "run": "before",
+        "router/pretrained/m/router.json": "before",
+    }
+    assert (frozen.source / "run").stat().st_mode & 0o777 == 0o755
+    assert not (frozen.source / "new").exists()
+    assert frozen.models[0].files["router.json"].read_text() == "before"
+    assert frozen.models[1].files["w"] == weights
