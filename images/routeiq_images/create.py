@@ -215,7 +215,10 @@ def _manifest(
         files=tuple(_file_entry(path, files[path]) for path in sorted(files)),
         inputs=InputsEntry(release.file_name("-inputs"), _sha256(inputs), inputs.stat().st_size),
         locks=tuple(LockEntry(lock.path, lock.sha256) for lock in materials.fetched.locks),
-        drift=tuple(f"{item.name} {item.locked} -> {item.used}" for item in materials.fetched.drift),
+        drift=(
+            *(f"{item.name} {item.locked} -> {item.used}" for item in materials.fetched.drift),
+            *(f"attestation of {name} -> none" for name in materials.fetched.attestations.lost),
+        ),
     )
 
 

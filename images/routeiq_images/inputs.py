@@ -1,10 +1,10 @@
 """The second tar: everything that the bundle was made from, so that it can be made again without a network.
 
 `inputs.json` maps names to digests, by kind; contents lie beside it as `blobs/sha256/<hex>`, each once. In it are the
-Debian packages, the wheels of the image and of the build host (Node's among them), npm's packages, model files (the
-exported graphs among them), our source with its executable bits, and the locks that were used but are not in it (a
-development build's own). The export's own tools (torch and others) are not: they weigh more than all the rest, and what
-they made is here.
+Debian packages, the wheels of the image and of the build host (Node's among them) with their attestations (PEP 740),
+npm's packages, model files (the exported graphs among them), our source with its executable bits, and the locks that
+were used but are not in it (a development build's own). The export's own tools (torch and others) are not: they weigh
+more than all the rest, and what they made is here.
 """
 
 import hashlib
@@ -43,6 +43,7 @@ def write_inputs(materials: Materials, path: Path, progress: Progress) -> None:
         "schema": INPUTS_SCHEMA,
         "debs": {f"{name}={deb.version}": digest(deb.path) for name, deb in sorted(debs.items())},
         "wheels": _digests(wheels, digest),
+        "attestations": _digests({item.filename: item.path for item in fetched.attestations.kept}, digest),
         "npm": _digests({item.filename: item.path for item in fetched.npm}, digest),
         "models": {folder.name: _digests(folder.files, digest) for folder in materials.models},
         "source": {

@@ -84,6 +84,10 @@ def dependencies(materials: Materials, inputs: InputsEntry, commit: str) -> list
         _entry(f"pkg:npm/{quote(item.name, safe='/')}@{item.version}", item.sha256, "npm")
         for item in sorted(fetched.npm, key=lambda item: item.filename)
     ]
+    found += [
+        _entry(f"file:attestations/{item.filename}", item.sha256, "attestation")
+        for item in fetched.attestations.kept
+    ]
     for folder in materials.models:
         found += [
             _entry(f"file:models/{folder.name}/{path}", _digest(file), "model")

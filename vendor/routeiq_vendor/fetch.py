@@ -6,31 +6,34 @@ touches the network; `offline` proves it by refusing what would have to. Not dec
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from routeiq_signing.files import write_atomic
 from routeiq_signing.progress import Progress
+from routeiq_vendor.attestations.store import LOCK as ATTESTATIONS
+from routeiq_vendor.attestations.store import Kept, fetch_attestations
 from routeiq_vendor.debs.apt import Apt
 from routeiq_vendor.debs.lock import DebsRequests, Moved
 from routeiq_vendor.debs.renew import resolve
 from routeiq_vendor.debs.store import DebStore, FetchedDebs
 from routeiq_vendor.documents import read_document
-from routeiq_vendor.environment import install
 from routeiq_vendor.export.run import Exporter
+from routeiq_vendor.lay_out import EMBEDDERS, install_lock, layout_models
 from routeiq_vendor.npm.build import build_console, console_sources, inputs_digest
 from routeiq_vendor.npm.lock import ConsoleLock
 from routeiq_vendor.npm.node import Node, unpack_node
 from routeiq_vendor.npm.store import Tarball, fetch_tarballs
 from routeiq_vendor.pool import Pool, digest_of
 from routeiq_vendor.weights.lock import Weights, WeightsLock
-from routeiq_vendor.weights.store import RUNTIME_FILES, fetch_weights, layout_model
+from routeiq_vendor.weights.store import fetch_weights
 from routeiq_vendor.wheels.store import Wheel, WheelStore, load_lock
 from routeiq_vendor.workspace import Workspace
 
 __all__ = [
+    "BUNDLED",
+    "EMBEDDERS",
     "Deb",
     "Fetched",
     "ImageDebs",
@@ -43,9 +46,6 @@ __all__ = [
     "install_lock",
     "layout_models",
 ]
-
-EMBEDDERS = "sentence-transformers"
-"""Folder of the embedders under a models folder."""
 
 
 class Purpose(StrEnum):
@@ -112,6 +112,7 @@ class Fetched:
     `images`: image name → packages. `wheels`: lock name (`gateway`, `build`, `demo`, `node`, `test`) → wheels, sorted
     by name. `models`: what bundles carry; `demo_models`: what only the demo uses. `npm`: packages of the console and
     of what builds it. `drift`: how the Debian packages differ from the committed lock (development builds only).
+    `attestations`: what indexes say of who published the wheels (PEP 740), as far as it is locked.
     """
 
     images: Mapping[str, ImageDebs]
@@ -121,10 +122,13 @@ class Fetched:
     npm: tuple[Tarball, ...]
     locks: tuple[LockFile, ...]
     drift: tuple[Moved, ...]
+    attestations: Kept = field(default_factory=Kept)
 
 
+BUNDLED = ("gateway", "build", "node")
+"""The locks of the wheels that a bundle or its inputs carry."""
 _WHEELS = {
-    Purpose.BUNDLE: ("gateway", "build", "node"),
+    Purpose.BUNDLE: BUNDLED,
     Purpose.DEMO: ("demo", "node"),
     Purpose.TEST: ("test", "node"),
 }
@@ -156,6 +160,15 @@ def fetch(
             wheels[name] = tuple(store.fetch(load_lock(path), path.name, progress, offline=offline))
             used.append(path)
 
+        attestations = Kept()
+        if Purpose.BUNDLE in purposes:
+            held = {wheel.filename: wheel for group in wheels.values() for wheel in group}
+            path = workspace.locks / ATTESTATIONS
+            attestations = fetch_attestations(
+                held.values(), path, pool, progress, offline=offline, release=release
+            )
+            used += [path] if path.exists() else []
+
         npm: tuple[Tarball, ...] = ()
         if "node" in wheels:
             npm = _tarballs(workspace, wheels["node"][0], progress, offline=offline)
@@ -185,6 +198,7 @@ def fetch(
             LockFile(path.relative_to(workspace.root).as_posix(), digest_of(path)) for path in sorted(used)
         ),
         drift=debs.drift if debs else (),
+        attestations=attestations,
     )
 
 
@@ -262,35 +276,3 @@ def _images(debs: FetchedDebs, pool: Pool) -> dict[str, ImageDebs]:
         image: ImageDebs(tuple(found[name] for name in names), tuple(lock.unused.get(image, ())))
         for image, names in lock.images.items()
     }
-
-
-def layout_models(
-    workspace: Workspace, folder: Path, *, files: tuple[str, ...] = RUNTIME_FILES
-) -> list[Path]:
-    """Lay out every embedder of the lock under a models folder, as images have it; the pool must hold them.
-
-    `folder/sentence-transformers/<name>/` then has `files` (by default what the gateway loads), hard-linked.
-    """
-    lock = read_document(workspace.locks / "weights.lock.json", WeightsLock)
-    return [
-        layout_model(workspace.pool, weights, folder / EMBEDDERS / name, files=files)
-        for name, weights in lock.models.items()
-    ]
-
-
-def install_lock(name: str, python: Path, workspace: Workspace, progress: Progress, *, offline: bool) -> None:
-    """Install the wheels of `locks/<name>.txt` for an interpreter, from the pool; fetches what the pool lacks.
-
-    Nothing happens while the environment already holds this very lock.
-    """
-    lock = workspace.locks / f"{name}.txt"
-    pins = load_lock(lock)
-    marker = python.absolute().parent.parent / f"routeiq-{name}-lock"
-    if marker.is_file() and marker.read_text(encoding="ascii") == digest_of(lock):
-        return
-    with workspace.pool.locked():
-        store = WheelStore(workspace.pool, workspace.torch_index)
-        store.adopt_folder(workspace.bootstrap)
-        wheels = store.fetch(pins, lock.name, progress, offline=offline)
-        install(python, wheels, pool=workspace.pool, what=lock.name, progress=progress)
-    write_atomic(marker, digest_of(lock).encode("ascii"))

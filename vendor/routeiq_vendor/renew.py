@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from routeiq_signing.progress import Progress
+from routeiq_vendor.attestations.store import LOCK as ATTESTATIONS
+from routeiq_vendor.attestations.store import AttestationsLock, renew_attestations
 from routeiq_vendor.debs.apt import Apt
 from routeiq_vendor.debs.lock import DebsLock, DebsRequests, moved
 from routeiq_vendor.debs.renew import resolve
@@ -15,6 +17,7 @@ from routeiq_vendor.debs.store import fetch_debs
 from routeiq_vendor.documents import read_document, write_document
 from routeiq_vendor.errors import LockError
 from routeiq_vendor.export.run import Exporter
+from routeiq_vendor.fetch import BUNDLED
 from routeiq_vendor.libraries import deb_contents, missing_libraries
 from routeiq_vendor.npm.lock import ConsoleLock
 from routeiq_vendor.npm.node import unpack_node
@@ -35,6 +38,7 @@ class Kind(StrEnum):
     DEBS = "debs"
     WEIGHTS = "weights"
     CONSOLE = "console"
+    ATTESTATIONS = "attestations"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ def renew(
             changes += _weights(workspace, progress)
         if Kind.CONSOLE in kinds:
             changes += _console(workspace, progress)
+        if Kind.ATTESTATIONS in kinds:
+            changes += _attestations(workspace, progress)
     return changes
 
 
@@ -128,6 +134,26 @@ def _console(workspace: Workspace, progress: Progress) -> list[Change]:
         Change(path.name, place, before.get(place, "-"), after.get(place, "-"))
         for place in sorted(before.keys() | after.keys())
         if before.get(place) != after.get(place)
+    ]
+
+
+def _attestations(workspace: Workspace, progress: Progress) -> list[Change]:
+    store = WheelStore(workspace.pool, workspace.torch_index)
+    wheels = {}
+    for name in BUNDLED:
+        path = workspace.locks / f"{name}.txt"
+        for wheel in store.fetch(load_lock(path), path.name, progress, offline=False):
+            wheels[wheel.filename] = wheel
+    target = workspace.locks / ATTESTATIONS
+    before = read_document(target, AttestationsLock).wheels if target.exists() else {}
+    lock = renew_attestations(wheels.values(), workspace.pool, progress)
+    write_document(target, lock)
+    old = {name: entry.provenance[:12] for name, entry in before.items()}
+    new = {name: entry.provenance[:12] for name, entry in lock.wheels.items()}
+    return [
+        Change(target.name, name, old.get(name, "-"), new.get(name, "-"))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
     ]
 
 

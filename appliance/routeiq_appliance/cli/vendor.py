@@ -76,7 +76,15 @@ def fetch_command(purpose: str, offline: bool, strict: bool, key: str | None, as
         "parts": {name: {"files": count, "size": size} for name, (count, size) in parts.items()},
         "locks": [asdict(lock) for lock in found.locks],
         "drift": [moved.model_dump() for moved in found.drift],
+        "attestations": {
+            "kept": len(found.attestations.kept),
+            "absent": found.attestations.absent,
+            "served": found.attestations.served,
+            "lost": list(found.attestations.lost),
+        },
     }
+    if found.wheels:
+        text += f"\n{found.attestations}"
     emit(result, as_json=as_json, text=text)
 
 

@@ -1,0 +1,1 @@
+"""PEP 740: what an index says of who published a wheel, kept beside it."""
