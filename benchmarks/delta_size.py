@@ -59,17 +59,19 @@ def main() -> int:
             load_lock(workspace.locks / "gateway.txt"), "gateway.txt", QuietProgress(), offline=True
         )
     }
+    head = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    commit = subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="delta-size-") as name:
         folder = Path(name)
-        old = build(clone(folder / "old"), workspace.pool.root)
-        changed = clone(folder / "line")
+        old = build(clone(folder / "old", commit), workspace.pool.root)
+        changed = clone(folder / "line", commit)
         with (changed / OURS).open("a") as file:
             file.write("# one line more\n")
         rows.append(row(f"one line of {OURS}", old, build(changed, workspace.pool.root), 2 * MB))
         for wanted in arguments.wheel or ["openai", "typing-extensions"]:
             wheel = wheels[wanted]
-            changed = clone(folder / wanted)
+            changed = clone(folder / wanted, commit)
             pool = repack(wheel, workspace, folder / f"{wanted}-pool", changed / "vendor/locks/gateway.txt")
             new = build(changed, pool)
             rows.append(row(f"wheel {wanted} ({wheel.size / MB:.2f} MB)", old, new, limit(wheel)))
@@ -78,6 +80,7 @@ def main() -> int:
     result = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "python": platform.python_version()},
+        "commit": commit,
         "rows": rows,
         "dearest": dearest(wheels, layers, min(item["overhead"] for item in rows)),
         "layers": most,
@@ -92,8 +95,9 @@ def limit(wheel: Wheel) -> int:
     return 2 * wheel.size + 2 * MB
 
 
-def clone(folder: Path) -> Path:
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+def clone(folder: Path, commit: str) -> Path:
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(folder)], check=True)
+    subprocess.run(["git", "-C", str(folder), "checkout", "--quiet", commit], check=True)
     return folder
 
 
