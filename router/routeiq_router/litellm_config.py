@@ -21,24 +21,26 @@ __all__ = ["VARIABLE", "PluginConfig", "load_router", "read_config"]
 VARIABLE = "ROUTEIQ_PLUGIN_CONFIG"
 _MAX_BYTES = 1 << 20
 _NEEDED = ("artifact", "embedder", "trust_key", "models")
-_OPTIONAL = ("bundle_json", "models_path", "model", "objective", "costs")
+_OPTIONAL = ("deployments", "bundle_json", "models_path", "model", "objective", "costs")
 
 
 @dataclass(frozen=True, slots=True)
 class PluginConfig:
-    """What the file says; paths are relative to it. `models`: candidate → the artifact's model, in declared order."""
+    """What the file says; paths are relative to it. `models`: group → the artifact's model, in declared order."""
 
     artifact: Path
     embedder: Path
     trust_key: Path
     models: Mapping[str, str]
+    deployments: Mapping[str, str]
+    """The same for `litellm_params.model`, which routing plug-ins choose by; default: `models`."""
     bundle_json: Path | None = None
     models_path: Path | None = None
     model: str = "auto"
     """The model's name that asks for a choice."""
     objective: Objective = field(default_factory=Objective)
     costs: Mapping[str, float] = field(default_factory=dict)
-    """Candidate → what it costs, in any unit; else the artifact's costs hold."""
+    """What each of `models` costs, in any unit; else the artifact's costs hold."""
 
 
 def read_config(path: Path) -> PluginConfig:
@@ -61,19 +63,14 @@ def read_config(path: Path) -> PluginConfig:
     for name in _NEEDED:
         if name not in given:
             raise RouterError(f"{path}: {name!r} is missing", subject=str(path))
-    models = given["models"]
-    if not isinstance(models, dict) or not models or not all(
-        isinstance(item, str) and item for pair in models.items() for item in pair
-    ):  # fmt: skip
-        raise RouterError(
-            f"{path}: 'models' does not map candidates to models of the artifact", subject=str(path)
-        )
+    models = _models(given["models"], "models", path)
     objective = given.get("objective")
     return PluginConfig(
         artifact=_path(given, "artifact", path),
         embedder=_path(given, "embedder", path),
         trust_key=_path(given, "trust_key", path),
-        models=dict(models),
+        models=models,
+        deployments=_models(given.get("deployments", models), "deployments", path),
         bundle_json=_path(given, "bundle_json", path) if "bundle_json" in given else None,
         models_path=_path(given, "models_path", path) if "models_path" in given else None,
         model=_text(given.get("model", "auto"), "model", path),
@@ -92,7 +89,7 @@ def load_router(config: PluginConfig) -> Router:
         for folder in (config.artifact, config.embedder)
     )
     router = Router.load(artifact, embedder)
-    router.check_models(config.models)
+    router.check_models({**config.models, **config.deployments})
     router.warm_up()
     return router
 
@@ -116,6 +113,16 @@ def _parse(data: bytes, path: Path) -> Any:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f":{line + 1}"
         raise RouterError(f"{path}{where}: not YAML", subject=str(path)) from None
+
+
+def _models(value: Any, name: str, path: Path) -> dict[str, str]:
+    if (
+        not isinstance(value, dict)
+        or not value
+        or not all(isinstance(item, str) and item for pair in value.items() for item in pair)
+    ):
+        raise RouterError(f"{path}: {name!r} does not map names to models of the artifact", subject=str(path))
+    return dict(value)
 
 
 def _path(given: Mapping[str, Any], name: str, beside: Path) -> Path:

@@ -16,7 +16,7 @@ import functools
 import logging
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,8 @@ class Plugin:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="routeiq")
         self._waiting = 0
 
-    async def choose(self, messages: Any, candidates: Sequence[str] | None = None) -> Chosen:
-        """Return the choice among `candidates` (default: all), for OpenAI's or Anthropic's messages; never raises."""
+    async def choose(self, messages: Any, candidates: Mapping[str, str] | None = None) -> Chosen:
+        """Return the choice among `candidates` (default: `models`); never raises."""
         if self._waiting >= _MAX_WAITING:
             return self._declared(candidates, "declared order: too many prompts wait for a decision")
         self._waiting += 1
@@ -72,15 +72,13 @@ class Plugin:
         finally:
             self._waiting -= 1
 
-    def choose_now(self, messages: Any, candidates: Sequence[str] | None = None) -> Chosen:
+    def choose_now(self, messages: Any, candidates: Mapping[str, str] | None = None) -> Chosen:
         """Return the same; blocks for some milliseconds."""
         try:
             prompt = users_text(messages)
-            known = self.config.models
-            names = list(known) if candidates is None else [name for name in known if name in candidates]
             decision = self._router.rank(
                 prompt,
-                {name: known[name] for name in names},
+                candidates or self.config.models,
                 costs=self.config.costs,
                 objective=self.config.objective,
                 seed=zlib.crc32(prompt.encode("utf-8", "surrogatepass")),
@@ -95,18 +93,17 @@ class Plugin:
 
     async def run(self, context: Any) -> Any:
         """Narrow `context.candidate_models` to the chosen one (LiteLLM's `RoutingPlugin`)."""
-        candidates = list(dict.fromkeys(context.candidate_models))
-        known = [name for name in candidates if name in self.config.models]
-        if len(candidates) > 1 and known:
+        offered = set(context.candidate_models)
+        known = {name: model for name, model in self.config.deployments.items() if name in offered}
+        if len(offered) > 1 and known:
             chosen = await self.choose(context.structured_messages, known)
             context.candidate_models = [chosen.name]
             context.signals[_SIGNAL] = chosen.told()
         return context
 
-    def _declared(self, candidates: Sequence[str] | None, reason: str) -> Chosen:
-        names = [name for name in self.config.models if candidates is None or name in candidates]
-        names = names or list(candidates or self.config.models)
-        return Chosen(names[0], None, reason, self._router.digest, tuple(names))
+    def _declared(self, candidates: Mapping[str, str] | None, reason: str) -> Chosen:
+        names = tuple(candidates or self.config.models)
+        return Chosen(names[0], None, reason, self._router.digest, names)
 
 
 def load_plugin(environ: Mapping[str, str]) -> Plugin:
