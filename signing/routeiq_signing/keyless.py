@@ -2,7 +2,8 @@
 
 Beside the tar lie two sigstore bundles, over the raw bytes of `bundle.json` and of `attachments.json`, as
 `sigstore sign` writes them. They are checked with the `sigstore` library against a trusted root that is itself pinned
-by its digest: certificate chain, SCT, inclusion proof, checkpoint, time, identity and issuer. No TUF refresh, no connection.
+by its digest: certificate chain, SCT, inclusion proof, checkpoint, time, identity and issuer. No TUF refresh and
+no connection.
 
 The tar is judged as ever. Its own signatures are by some key that nobody pinned; it must prove itself, and it carries
 nothing: what counts is that both documents are, to the byte, those that the identity signed. The adapter to `sigstore`;

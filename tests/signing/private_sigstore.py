@@ -1,7 +1,8 @@
 """A sigstore of one's own in memory: a certificate authority, a certificate log, a transparency log, a trusted root.
 
 What it signs is what Fulcio and Rekor (v1) would have given; the library's own verifier judges it. Each fault of the
-tests is an argument. Sources: Fulcio's certificate specification (OIDs 1.3.6.1.4.1.57264.1), RFC 6962, C2SP signed-note.
+tests is an argument. Sources: Fulcio's certificate specification (OIDs 1.3.6.1.4.1.57264.1), RFC 6962, C2SP
+signed-note.
 """
 
 import base64
