@@ -1,4 +1,4 @@
-"""`python3 verify.pyz TAR --key PUB` or `--root STATE`: the verifier for a host that has nothing but Python 3.9.
+"""`python3 verify.pyz TAR --key PUB` or `--root STATE`: the verifier for a host that has only Python 3.9.
 
 The same rules as `routeiq bundle verify`, with P-256 and TUF's rules in plain Python. It judges by a site's state and
 never writes it. Exit 0 accepted, 1 refused, 2 wrong usage.
@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import BinaryIO
 
-from routeiq_signing.errors import RouteIQError, VerificationError
+from routeiq_signing.errors import RouteIQError, SigningError, VerificationError
 from routeiq_signing.files import read_capped
 from routeiq_signing.limits import LIMITS
-from routeiq_signing.standalone_trust import Basis, by_key, by_root
+from routeiq_signing.standalone_trust import Basis, built_by, by_keys, by_root
 from routeiq_signing.verify.bundle import verify_bundle
 
 __all__ = ["main"]
+
+_ELSEWHERE = ("--identity", "--issuer", "--trusted-root", "--trusted-root-sha256", "--old")
 
 
 class _TerminalProgress:
@@ -57,11 +60,12 @@ class _TerminalProgress:
 
 def main(arguments: list[str] | None = None, now: datetime | None = None) -> int:
     """Run the verifier; returns the exit code. `now` is the system's clock unless given."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     now = now or datetime.now(timezone.utc)
     try:
-        basis = _basis(options, now)
+        basis = built_by(_basis(options, now), options.tar, options.builder_key, options.require_builders)
         with options.tar.open("rb", buffering=0) as tar:
+            _refuse_delta(tar, options.tar)
             report = verify_bundle(tar, key=basis.trust, now=now, progress=_TerminalProgress()).report
     except RouteIQError as error:
         return _refused(error, as_json=options.json)
@@ -75,14 +79,17 @@ def main(arguments: list[str] | None = None, now: datetime | None = None) -> int
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="verify.pyz",
-        description="Verify a RouteIQ bundle by the public key, or the root, that you were given by a second channel.",
+        description="Verify a RouteIQ bundle by public keys, or a root, that you were given by a second channel.",
+        epilog="Knows keys and roots (ECDSA P-256). Identities and deltas need the command, `routeiq`.",
+        allow_abbrev=False,
     )
-    parser.add_argument("tar", metavar="TAR", type=Path, help="the bundle, routeiq-<version>-linux-amd64.tar")
+    add = parser.add_argument
+    add("tar", metavar="TAR", type=Path, help="the bundle, routeiq-<version>-linux-amd64.tar")
     by = parser.add_mutually_exclusive_group(required=True)
-    by.add_argument("--key", metavar="PUB", type=Path, help="PEM public key (ECDSA P-256)")
+    by.add_argument("--key", metavar="PUB", type=Path, action="append", help="PEM public key (repeatable)")
     by.add_argument(
         "--root",
         metavar="STATE_OR_ROOT",
@@ -90,21 +97,47 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the site's trust (its folder, or state.json; only read), or N.root.json; then the roots that follow it",
     )
-    parser.add_argument(
-        "--fingerprint", metavar="HEX", help="with --root N.root.json: its SHA-256, from the second channel"
-    )
-    parser.add_argument(
+    add("--require", metavar="N", type=_count, help="how many of several --key must have signed (1)")
+    add("--fingerprint", metavar="HEX", help="with --root N.root.json: its SHA-256, from the second channel")
+    add(
         "--allow-rollback",
         metavar="REASON",
         help="with --root STATE: take an older bundle; the report says so",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
-    return parser
+    add(
+        "--builder-key",
+        metavar="PUB",
+        type=Path,
+        action="append",
+        default=[],
+        help="a builder's key (repeatable)",
+    )
+    add(
+        "--require-builders", metavar="N", type=_count, help="how many of them must have built it again (all)"
+    )
+    add("--json", action="store_true", help="print the report as JSON on stdout")
+    for name in _ELSEWHERE:
+        add(name, dest="elsewhere", action="append", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.elsewhere:
+        parser.error(f"{', '.join(_ELSEWHERE)}: only `routeiq bundle verify` knows these")
+    if options.root is None and (options.allow_rollback is not None or options.fingerprint is not None):
+        parser.error("--allow-rollback and --fingerprint go with --root: a key knows of no older bundle")
+    if options.key is None and options.require is not None:
+        parser.error("--require goes with --key: a root says itself how many must sign")
+    return options
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _basis(options: argparse.Namespace, now: datetime) -> Basis:
     if options.key is not None:
-        return by_key(read_capped(options.key, LIMITS.key_file), str(options.key))
+        return by_keys(options.key, options.require or 1)
     pinned, *following = options.root
     return by_root(
         pinned,
@@ -114,6 +147,18 @@ def _basis(options: argparse.Namespace, now: datetime) -> Basis:
         fingerprint=options.fingerprint,
         allow_rollback=options.allow_rollback,
     )
+
+
+def _refuse_delta(tar: BinaryIO, path: Path) -> None:
+    if not tar.seekable():
+        return
+    if tar.read(100).rstrip(b"\0") == b"delta.json":
+        raise SigningError(
+            f"{path}: is a delta, it holds only what an older bundle lacks",
+            subject=str(path),
+            hint="`routeiq bundle apply OLD DELTA --out NEW` verifies it and makes the whole bundle",
+        )
+    tar.seek(0)
 
 
 def _refused(error: RouteIQError, *, as_json: bool) -> int:

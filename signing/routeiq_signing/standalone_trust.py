@@ -1,4 +1,4 @@
-"""What `verify.pyz` judges by: one public key, a site's state, or a root's file with the roots that follow it.
+"""What `verify.pyz` judges by: public keys, a site's state, or a root's file and the roots that follow; builders too.
 
 Only reads. Standard library only, Python 3.9.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +17,15 @@ from routeiq_signing.errors import SigningError, VerificationError
 from routeiq_signing.files import read_capped
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
+from routeiq_signing.trust_builders import Builders, BuiltBy
 from routeiq_signing.trust_chain import follow_roots
 from routeiq_signing.trust_document import TrustState
 from routeiq_signing.trust_site import SiteTrust
 from routeiq_signing.trust_state import StateFolder, to_text
 from routeiq_signing.tuf_rules import accept_first_root
-from routeiq_signing.verify.trust import OneKey, PinnedKey, Trust
+from routeiq_signing.verify.trust import OneKey, PinnedKey, SeveralKeys, Trust
 
-__all__ = ["Basis", "by_key", "by_root"]
+__all__ = ["Basis", "built_by", "by_keys", "by_root"]
 
 _NO_STATE = "one root and no site's state: no rollback protection"
 _SEPARATORS = re.compile(r"[\s:-]")
@@ -39,10 +40,25 @@ class Basis:
     lacks: tuple[str, ...] = ()
 
 
-def by_key(pem: bytes, what: str) -> Basis:
-    """Judge by one pinned key; raises `KeyFileError`."""
-    key = PublicKey.from_pem(pem, what)
-    return Basis(OneKey(PinnedKey(key.keyid, key.verifies)))
+def by_keys(paths: Sequence[Path], required: int) -> Basis:
+    """Judge by pinned public keys of which `required` must have signed; raises `KeyFileError`, `SigningError`."""
+    keys = [PinnedKey(key.keyid, key.verifies) for key in map(_read_key, paths)]
+    if len(keys) == 1 and required == 1:
+        return Basis(OneKey(keys[0]))
+    return Basis(SeveralKeys(keys, required))
+
+
+def built_by(basis: Basis, tar: Path, paths: Sequence[Path], required: int | None) -> Basis:
+    """Return `basis` that asks for builders too: `required` of the keys in `paths`, all of them unless said."""
+    if not paths and required is None:
+        return basis
+    keys = {key.keyid: key for key in map(_read_key, paths)}
+    builders = Builders.of(keys.values(), len(keys) if required is None else required)
+    return replace(basis, trust=BuiltBy(basis.trust, builders.beside(tar)))
+
+
+def _read_key(path: Path) -> PublicKey:
+    return PublicKey.from_pem(read_capped(path, LIMITS.key_file), str(path))
 
 
 def by_root(

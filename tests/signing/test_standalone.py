@@ -214,15 +214,114 @@ def test_a_chain_of_roots_is_followed_and_revokes(
     "arguments",
     [
         [],
-        ["--key", "a", "--root", "b"],
         ["--root"],
-        ["--key", "a", "--certificate-identity", "x"],
-        ["--pkcs11", "x"],
+        ["--key", "a", "--root", "b"],
+        ["--key", "a", "--allow-rollback", "because"],
+        ["--key", "a", "--fingerprint", "0"],
+        ["--root", "a", "--require", "2"],
+        ["--key", "a", "--require", "0"],
+        ["--key", "a", "--identity", "somebody@example.org"],
+        ["--key", "a", "--old", "old.tar"],
+        ["--trusted-root", "a"],
+        ["--pkcs11-module", "a"],
+        ["--roo", "a"],
     ],
 )
 def test_what_it_does_not_know_is_wrong_usage(arguments: list[str], tar: Path) -> None:
     told = twin().run(str(tar), *arguments, now=NOW)
     assert (told["code"], told["out"]) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "option", ["--identity", "--issuer", "--trusted-root", "--trusted-root-sha256", "--old"]
+)
+def test_what_only_the_command_knows_is_refused_by_name(option: str, tar: Path) -> None:
+    told = twin().run(str(tar), "--key", "a", option, "x", now=NOW)
+    assert told["code"] == 2
+    assert "only `routeiq bundle verify` knows these" in told["err"]
+
+
+def test_every_option_of_the_command_is_known_or_refused_by_name(tar: Path) -> None:
+    """What `routeiq bundle verify` learns, this program learns or names; here is where it is noticed."""
+    from routeiq_appliance.cli.bundle import bundle
+
+    options = {name for parameter in bundle.commands["verify"].params for name in parameter.opts}
+    command_only = {
+        "tar",
+        "--no-record",
+        "--trust-state",
+        "--help",
+        "-h",
+    }  # it never records; --root names the state
+    source = (SOURCES / "standalone.py").read_text()
+    assert {name for name in options - command_only if f'"{name}"' not in source} == set()
+
+
+def test_several_keys_of_which_so_many_must_have_signed(site: Site, small_bundle: SmallBundle) -> None:
+    from routeiq_signing.bundle_file import pinned, verify_bundle_file
+    from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
+    from routeiq_signing.errors import SigningError
+    from routeiq_signing.progress import QuietProgress
+    from routeiq_signing.verify.trust import SeveralKeys
+
+    keys = [PrivateKey.generate() for _ in range(3)]
+    for index, key in enumerate(keys):
+        (site.path / f"{index}.pem").write_bytes(key.public.pem)
+    tar = site.path / "two.tar"
+    head = sign_head(small_bundle.manifest, small_bundle.attachments, *keys[:2])
+    write_bundle_tar(tar, head, small_bundle.files, QuietProgress())
+    for asked, required in (
+        ([0, 1], 2),
+        ([0, 2], 1),
+        ([0, 2], 2),
+        ([2], 1),
+        ([0, 1, 2], 3),
+        ([0, 1, 2], 2),
+        ([0], 2),
+    ):
+        options = [item for index in asked for item in ("--key", str(site.path / f"{index}.pem"))]
+        told = verdict(tar, *options, "--require", str(required))
+        try:
+            trust = SeveralKeys([pinned(keys[index].public) for index in asked], required)
+            digest = verify_bundle_file(tar, key=trust, progress=QuietProgress(), now=NOW).report.digest
+        except SigningError as error:
+            expected = Verdict.refused(error)
+        else:
+            expected = Verdict.accepted(digest)
+        assert told == expected, (asked, required)
+
+
+def test_builders_can_be_asked_for(
+    site: Site, tar: Path, producer: Producer, small_bundle: SmallBundle
+) -> None:
+    from routeiq_signing.trust_builders import write_builder_signature
+
+    builders = [PrivateKey.generate() for _ in range(2)]
+    options = ["--key", str(site.path / "producer.pem")]
+    (site.path / "producer.pem").write_bytes(producer.release_keys[0].public.pem)
+    for index, builder in enumerate(builders):
+        (site.path / f"{index}.pem").write_bytes(builder.public.pem)
+        options += ["--builder-key", str(site.path / f"{index}.pem")]
+    write_builder_signature(tar, small_bundle.manifest.to_bytes(), builders[0])
+    assert verdict(tar, *options) == Verdict(None, "bundle.json", 2)
+    assert verdict(tar, *options, "--require-builders", "1").digest is not None
+    write_builder_signature(tar, small_bundle.manifest.to_bytes(), builders[1])
+    assert verdict(tar, *options).digest is not None
+    assert verdict(tar, *options, "--require-builders", "3").digest is None
+
+
+def test_a_delta_is_refused_by_name(site: Site, small_bundle: SmallBundle, tar: Path) -> None:
+    from routeiq_images.delta_write import write_delta
+    from routeiq_signing.progress import QuietProgress
+
+    newer = site.receive(small_bundle.with_manifest(sequence=8), "newer.tar")
+    delta, key = site.path / "carried.delta", site.path / "key.pem"
+    key.write_bytes(small_bundle.key.public.pem)
+    write_delta(site.receive(small_bundle, "older.tar"), newer, delta, QuietProgress())
+    told = twin().run(str(delta), "--key", str(key), now=NOW)
+    assert told["code"] == 1
+    assert "is a delta, it holds only what an older bundle lacks" in told["err"]
+    assert "routeiq bundle apply" in told["err"]
 
 
 def test_a_fingerprint_beside_a_state_is_refused(site: Site, tar: Path, producer: Producer) -> None:
