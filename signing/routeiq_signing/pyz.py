@@ -5,13 +5,14 @@ Two of them are small ones that stand under the name of what a bare host lacks (
 compressed by our own `deflate` (zlib's output differs between its versions). Source of the format: PKWARE's APPNOTE.
 """
 
+import hashlib
 import struct
 import zlib
 from importlib import resources
 
 from routeiq_signing.deflate import deflate
 
-__all__ = ["MODULES", "REPLACED", "build_pyz"]
+__all__ = ["MODULES", "REPLACED", "build_pyz", "pyz_digest"]
 
 MODULES = (
     "_p256.py",
@@ -48,6 +49,11 @@ REPLACED = {"keys.py": "verify/small_keys.py", "tuf_rules.py": "verify/small_tuf
 _MAIN = b"import sys\n\nfrom routeiq_signing.standalone import main\n\nsys.exit(main())\n"
 _DEFLATED, _VERSION, _UNIX = 8, 20, 3 << 8
 _DATE = 1 << 5 | 1  # 1980-01-01
+
+
+def pyz_digest() -> str:
+    """Return the hex SHA-256 of the program: what a site compares over a second channel, once."""
+    return hashlib.sha256(build_pyz()).hexdigest()
 
 
 def build_pyz() -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.signing.conftest import NOW, SmallBundle
+from tests.signing.conftest import NOW, SmallBundle, sha256
 from tests.signing.pyz_twin import Twin, Verdict, twin
 from tests.signing.trust_parts import Producer, Site, carrying
 
@@ -355,3 +355,17 @@ def test_it_starts_as_a_program(tar: Path, site: Site, producer: Producer) -> No
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert "trust     root 1: release keys 1 of 2, root keys 2 of 3" in result.stdout
+
+
+def test_trust_init_tells_the_programs_digest(tmp_path: Path, producer: Producer, pyz: bytes) -> None:
+    """The program comes with the tar: its digest is compared over the same second channel as the root's."""
+    from click.testing import CliRunner
+
+    from routeiq_appliance.cli.main import main
+
+    root = tmp_path / "1.root.json"
+    root.write_bytes(producer.root())
+    command = ["trust", "init", str(root), "--fingerprint", fingerprint(root.read_bytes())]
+    result = CliRunner().invoke(main, [*command, "--trust-state", str(tmp_path / "trust")])
+    assert result.exit_code == 0, result.output
+    assert f"verify_pyz   sha256 {sha256(pyz)} in this version" in result.stdout

@@ -29,6 +29,7 @@ from routeiq_signing.bundle_peek import look_into
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keys import ensure_development_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
+from routeiq_signing.pyz import pyz_digest
 from routeiq_signing.signer import Signer
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def create(
     for path in (made.tar, made.inputs):
         click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB", err=True)
     click.echo(f"signed by key {key.public.keyid}", err=True)
+    click.echo(f"verify.pyz sha256 {pyz_digest()}", err=True)
     if trust is not None:
         click.echo(_released(trust, made.tar), err=True)
     click.echo(made.digest)

@@ -11,6 +11,7 @@ from routeiq_appliance.cli.bundle_site import state_option
 from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 from routeiq_appliance.cli.trust_make import attach, new_root, sign, targets
 from routeiq_signing.keys import load_public_key
+from routeiq_signing.pyz import pyz_digest
 from routeiq_signing.trust_admin import (
     add_roots,
     describe,
@@ -57,7 +58,8 @@ def init(
         given = click.prompt(f"Fingerprint of {root} that reached you by another way", err=True)
     folder = StateFolder.find(os.environ, trust_state)
     state = initialise(folder, raw, str(root), given, channels, datetime.now(UTC))
-    _emit(folder, describe(state, datetime.now(UTC)), as_json=as_json)
+    told = {**describe(state, datetime.now(UTC)), "verify_pyz": f"sha256 {pyz_digest()} in this version"}
+    _emit(folder, told, as_json=as_json)
 
 
 @trust.command()
