@@ -14,7 +14,7 @@ LOCKED := --no-deps --require-hashes --only-binary :all: -r vendor/locks/build.t
 DOWNLOAD := $(BIN)/pip download --dest $(WHEELS) $(LOCKED)
 INSTALL := $(BIN)/pip install --quiet --no-index --find-links $(WHEELS) $(LOCKED)
 
-.PHONY: help venv lock fetch bundle demo test lint bench bench-gateway clean
+.PHONY: help venv lock fetch bundle demo test lint bench bench-router bench-gateway clean
 
 help: $(VENV)/.ready ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ lint: $(VENV)/.ready ## ruff, mypy, import-linter
 
 bench: $(VENV)/.ready ## Side-by-side measurements (benchmarks/README.md)
 	@$(BIN)/nox -s bench
+
+bench-router: $(VENV)/.ready ## Routing quality and speed, beside the usual way (ONLY=quality,latency,rivals)
+	@$(BIN)/nox -s bench-router -- $(if $(ONLY),--only $(ONLY))
 
 bench-gateway: $(VENV)/.ready ## The gateway beside LiteLLM's proxy (ONLY=PART,…, SECONDS=N a step, MINUTES=N for ONLY=soak)
 	@$(BIN)/nox -s bench-gateway -- $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -51,7 +51,12 @@ def e2e(session: nox.Session) -> None:
 @nox.session(requires=["environment"])
 def bench(session: nox.Session) -> None:
     session.run(f"{BIN}/python", "benchmarks/verify_rate.py")
-    session.run(f"{BIN}/python", "benchmarks/routing_latency.py")
+    session.run(f"{BIN}/python", "benchmarks/router/run.py", "--only", "latency")
+
+
+@nox.session(name="bench-router", requires=["environment"])
+def bench_router(session: nox.Session) -> None:
+    session.run(f"{BIN}/python", "benchmarks/router/run.py", *session.posargs)
 
 
 @nox.session(name="bench-gateway", requires=["environment"])

@@ -2,7 +2,7 @@
 
 The embedder is distilled from the development one. The artifact has the pretrained one's size, models and strategy, but
 was trained on made-up prompts and scores: what it decides is nonsense, how long it takes is not. What a static embedder
-does to the quality of routing is `benchmarks/routing_quality.py --embedder`.
+does to the quality of routing is `benchmarks/router/quality.py`.
 """
 
 import json

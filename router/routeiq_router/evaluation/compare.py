@@ -37,10 +37,10 @@ REPORT_SCHEMA = "routeiq.evaluation/v1"
 PARTS = ("nested", "tasks", "models")
 """What a report may hold: prompts, tasks and models that were not learnt from."""
 _MIN_PROMPTS = 20
-_CHOOSING, _TASK_CHOOSING = 2000, 1000
-"""Prompts of the other folds, and of the other tasks, on which parameters are chosen at most: a choice per part."""
-_MANY_TASKS, _TASK_GROUPS = 20, 10
-"""More tasks than this are left out in so many groups."""
+_CHOOSING = 1000
+"""Prompts on which parameters are chosen at most, drawn from those that teach: a choice per part and strategy."""
+_MANY_TASKS, _TASK_GROUPS = 20, 5
+"""More tasks than the first number are left out in so many groups; with models left out, tasks always are."""
 _BASELINE = "best"
 
 
@@ -168,7 +168,7 @@ class _Work:
                 self.digests,
                 near=near,
                 seed=self.request.seed,
-                most=_TASK_CHOOSING,
+                most=_CHOOSING,
                 advance=advance,
             )
         return {name: predicted for name, (predicted, _) in found.items()}
@@ -183,7 +183,7 @@ class _Work:
         alone, some = model_groups(costs, 1), model_groups(costs, 3)
         kinds = {"same_tasks": outer[pool.rows]}
         if len(np.unique(tasks[pool.rows])) > 1:
-            kinds["other_tasks"] = tasks[pool.rows]
+            kinds["other_tasks"] = tasks[pool.rows] % _TASK_GROUPS
         report: dict[str, Any] = {}
         for one in self.strategies:
             report[one.name] = {}

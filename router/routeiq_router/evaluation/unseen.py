@@ -21,7 +21,7 @@ __all__ = ["CALIBRATION", "LeftOut", "left_out_models", "model_groups"]
 
 CALIBRATION = 400
 """Answers of its own by which a left-out model is known."""
-_CHOOSING = 1500
+_CHOOSING = 1000
 """Prompts on which parameters are chosen; they judge nothing here."""
 
 
