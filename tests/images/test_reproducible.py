@@ -1,4 +1,4 @@
-"""A13: the same commit gives the same bundle.json in any folder, under any umask, time zone and locale."""
+"""A13: built again from its inputs, in any folder, under any umask, time zone and locale, it is the same bundle."""
 
 import hashlib
 import io
@@ -7,44 +7,38 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.bundle import Bundle, make_bundle
 
-from routeiq_appliance.cli.support import BarProgress
-from routeiq_images.materials import gather
-from routeiq_signing.keys import load_public_key
+from routeiq_images.diff import diff_bundles
+from routeiq_images.diff_tar import BundleTar
+from routeiq_images.rebuild_sandbox import ISOLATED, NOT_ISOLATED
+from routeiq_signing.bundle_file import pinned, verify_bundle_file
+from routeiq_signing.errors import VerificationError
+from routeiq_signing.keys import generate_key_files, load_public_key
 from routeiq_signing.progress import QuietProgress
-from routeiq_vendor.workspace import Workspace
+from routeiq_signing.trust_builders import Builders, BuiltBy
+from routeiq_signing.verify.trust import OneKey
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("signing", "vendor", "images", "router", "appliance")
 pytestmark = pytest.mark.build
 
 
 class Built:
-    """A bundle that was built from a clone of this checkout."""
+    """A bundle's tar, looked into."""
 
-    def __init__(self, clone: Path) -> None:
-        self.clone = clone
-        (self.tar,) = (path for path in (clone / "dist").glob("*.tar") if "inputs" not in path.name)
-        with tarfile.open(self.tar) as archive:
+    def __init__(self, tar: Path) -> None:
+        self.tar = tar
+        with tarfile.open(tar) as archive:
             self.identity = archive.extractfile("bundle.json").read()  # type: ignore[union-attr]
         self.manifest: dict[str, Any] = json.loads(self.identity)
 
     def blob(self, digest: str) -> bytes:
         with tarfile.open(self.tar) as archive:
             return archive.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}").read()  # type: ignore[union-attr]
-
-    def layers(self, image: str) -> dict[str, str]:
-        """Return comment → digest of an image's layers."""
-        (entry,) = (item for item in self.manifest["images"] if item["name"] == image)
-        manifest, config = json.loads(self.blob(entry["digest"])), json.loads(self.blob(entry["image_id"]))
-        return {
-            history["created_by"]: layer["digest"]
-            for history, layer in zip(config["history"], manifest["layers"], strict=True)
-        }
 
     def files(self, layer: str) -> dict[str, str]:
         """Return path → what it is, of a layer."""
@@ -56,90 +50,83 @@ class Built:
             }
 
 
-def explain(one: Built, two: Built) -> str:
-    """Name what differs, down to the files of a layer."""
-    lines = [key for key in one.manifest if one.manifest[key] != two.manifest[key]]
-    for image in (item["name"] for item in one.manifest["images"]):
-        left, right = one.layers(image), two.layers(image)
-        for comment in (name for name in left if left[name] != right.get(name)):
-            files, others = one.files(left[comment]), two.files(right[comment])
-            names = [path for path in sorted({*files, *others}) if files.get(path) != others.get(path)]
-            lines.append(f"{image}: {comment}: {names[:10]}")
-    return "; ".join(lines)
+@dataclass(frozen=True)
+class Twice:
+    """The bundle of this tree, and what a builder elsewhere made of its inputs."""
 
-
-def build(clone: Path, commit: str, *, umask: int, **environment: str) -> Built:
-    old = os.umask(umask)
-    try:
-        subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(clone)], check=True)
-        subprocess.run(["git", "-C", str(clone), "checkout", "--quiet", commit], check=True)
-        packages = os.pathsep.join(str(clone / name) for name in PACKAGES)
-        command = [sys.executable, "-m", "routeiq_appliance.cli", "bundle", "create", "--offline"]
-        pool = {"ROUTEIQ_POOL": str(Workspace.find(os.environ).pool.root), "PYTHONPATH": packages}
-        done = subprocess.run(
-            command,
-            cwd=clone,
-            env={**os.environ, **pool, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-    finally:
-        os.umask(old)
-    built = Built(clone)
-    assert done.stdout.splitlines()[-1] == f"sha256:{hashlib.sha256(built.identity).hexdigest()}"
-    assert "DEVELOPMENT key" in done.stderr
-    return built
+    bundle: Bundle
+    tar: Path
+    """The first one's, in a folder where signatures may lie beside it."""
+    builder: Path
+    one: Built
+    two: Built
+    report: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def two_builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, Built]:
-    gather(Workspace.find(os.environ), BarProgress(), offline=False, release=False)
+def twice(tmp_path_factory: pytest.TempPathFactory) -> Twice:
+    """Build it as a user does, then again from the inputs in another folder, under another umask, zone and locale."""
+    bundle = make_bundle()
     folder = tmp_path_factory.mktemp("builds")
-    head = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    commit = subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
-    one = build(folder / "one", commit, umask=0o022, TZ="UTC", LC_ALL="C.UTF-8")
-    deep = folder / "a folder with spaces" / "deeper"
-    two = build(
-        deep,
-        commit,
-        umask=0o077,
-        TZ="Pacific/Kiritimati",
-        LC_ALL="POSIX",
-        LANG="tr_TR.UTF-8",
-        HOME=str(folder),
+    tar, kept, work = (
+        folder / bundle.tar.name,
+        folder / "again.tar",
+        folder / "a folder with spaces" / "deeper",
     )
-    return one, two
+    tar.symlink_to(bundle.tar)
+    work.mkdir(parents=True)
+    generate_key_files(folder / "builder.key", b"a passphrase")
+    (folder / "passphrase").write_bytes(b"a passphrase")
+    command = [sys.executable, "-m", "routeiq_appliance.cli", "bundle", "rebuild", str(tar)]
+    command += ["--inputs", str(bundle.inputs), "--key", str(bundle.key), "--work-dir", str(work), "--json"]
+    command += ["--keep", str(kept), "--sign", str(folder / "builder.key")]
+    command += ["--passphrase-file", str(folder / "passphrase")]
+    elsewhere = {"TZ": "Pacific/Kiritimati", "LC_ALL": "POSIX", "LANG": "tr_TR.UTF-8", "HOME": str(folder)}
+    old = os.umask(0o077)
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, **elsewhere}, capture_output=True, text=True, check=False
+        )
+    finally:
+        os.umask(old)
+    assert kept.is_file(), done.stderr[-2000:]
+    assert list(work.iterdir()) == []
+    one, two = Built(bundle.tar), Built(kept)
+    return Twice(bundle, tar, folder / "builder.key.pub", one, two, json.loads(done.stdout))
 
 
-def test_two_builds_are_the_same_bundle(two_builds: tuple[Built, Built]) -> None:
-    one, two = two_builds
-    assert one.identity == two.identity, explain(one, two)
+def test_built_again_from_its_inputs_it_is_the_same_bundle(twice: Twice) -> None:
+    found = diff_bundles(BundleTar(twice.tar, QuietProgress()), BundleTar(twice.two.tar, QuietProgress()))
+    assert twice.one.identity == twice.two.identity, found.to_text()
+    assert found.identical, found.to_text()
+    assert twice.report["identical"] is True
+    assert twice.report["digest"] == twice.report["rebuilt"] == twice.bundle.digest
 
 
-def test_two_builds_have_the_same_inputs(two_builds: tuple[Built, Built]) -> None:
-    digests = set()
-    for built in two_builds:
-        with next((built.clone / "dist").glob("*-inputs.tar")).open("rb") as file:
-            digests.add(hashlib.file_digest(file, "sha256").hexdigest())
-    assert digests == {two_builds[0].manifest["inputs"]["sha256"]}
+def test_the_build_had_no_network_and_its_inputs_are_those_named(twice: Twice) -> None:
+    if twice.report["network"] == NOT_ISOLATED:
+        pytest.skip("this kernel gives no network namespace")
+    assert twice.report["network"] == ISOLATED
+    with twice.bundle.inputs.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    assert digest == twice.two.manifest["inputs"]["sha256"]
 
 
-def test_each_build_verifies_with_its_own_key_and_not_the_others(two_builds: tuple[Built, Built]) -> None:
-    from routeiq_signing.bundle_file import verify_bundle_file
-    from routeiq_signing.errors import VerificationError
-
-    one, two = two_builds
-    for built, other in ((one, two), (two, one)):
-        key = load_public_key(built.clone / "dist" / "routeiq.pub")
-        assert verify_bundle_file(built.tar, key=key, progress=QuietProgress()).report.accepted
-        with pytest.raises(VerificationError, match="not signed by the pinned key"):
-            verify_bundle_file(other.tar, key=key, progress=QuietProgress())
+def test_the_builders_signature_is_what_a_site_can_require(twice: Twice) -> None:
+    key, builder = load_public_key(twice.bundle.key), load_public_key(twice.builder)
+    asked = Builders.of([builder], 1).beside(twice.tar)
+    trust = BuiltBy(OneKey(pinned(key)), asked)
+    report = verify_bundle_file(twice.tar, key=trust, progress=QuietProgress()).report
+    assert "signed by 1 builders, 1 required" in report.notes
 
 
-def test_the_images_are_small_and_hardened(two_builds: tuple[Built, Built]) -> None:
-    one = two_builds[0]
+def test_what_was_built_again_is_not_signed_by_the_producer(twice: Twice) -> None:
+    with pytest.raises(VerificationError, match="not signed by the pinned key"):
+        verify_bundle_file(twice.two.tar, key=load_public_key(twice.bundle.key), progress=QuietProgress())
+
+
+def test_the_images_are_small_and_hardened(twice: Twice) -> None:
+    one = twice.one
     everything: dict[str, dict[str, str]] = {}
     for item in one.manifest["images"]:
         layers = json.loads(one.blob(item["digest"]))["layers"]
