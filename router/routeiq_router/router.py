@@ -15,6 +15,7 @@ from routeiq_router.cache import LRUCache
 from routeiq_router.decide import Candidate, Ranked, rank
 from routeiq_router.embedder import MAX_TOKENS, TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
+from routeiq_router.judged import BLANK, Judged, judge
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
 from routeiq_router.objective import Objective
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
@@ -23,7 +24,6 @@ from routeiq_router.text import SURFACE, SURFACE_SIZE, is_blank, prompt_key, sur
 
 __all__ = ["Decision", "Router"]
 
-_PREDICTED = "highest quality minus weighted cost"
 _WARM_UP = "why? "
 _ENTRY_BYTES, _VALUE_BYTES = 400, 32
 """Memory of a remembered prediction: key and containers (CPython 3.11), and each model's number."""
@@ -69,8 +69,10 @@ class Router:
             dimension=embedder.dimension,
             surface=SURFACE_SIZE,
         )
+        # An artifact that does not say may have learnt from any script.
+        self._latin_only = artifact.training.get("foreign_prompts") == 0
         fitting = limits.cache_bytes // (_ENTRY_BYTES + _VALUE_BYTES * len(artifact.models))
-        self._known: LRUCache[tuple[float, ...]] = LRUCache(min(limits.cache_entries, fitting))
+        self._known: LRUCache[Judged] = LRUCache(min(limits.cache_entries, fitting))
 
     @classmethod
     def load(
@@ -100,7 +102,7 @@ class Router:
 
     def predict(self, prompt: str) -> dict[str, float]:
         """Return the predicted quality, 0..1, of each model of the artifact on this prompt."""
-        return dict(zip(self.models, self._predict(prompt)[0], strict=True))
+        return dict(zip(self.models, self._predict(prompt)[0].values, strict=True))
 
     def predict_many(self, embeddings: FloatArray, surface: FloatArray) -> FloatArray:
         """Return the qualities [n, models] of prompts embedded before ([n, dimension], [n, SURFACE_SIZE])."""
@@ -157,11 +159,11 @@ class Router:
     ) -> Decision | None:
         """Return what `rank` would, if the prompt's prediction is remembered; quick enough for an event loop."""
         started = time.perf_counter()
-        values = self._known.get(prompt_key(prompt, self.digest))
-        if values is None:
+        known = self._known.get(prompt_key(prompt, self.digest))
+        if known is None:
             return None
         terms = _Terms(objective or Objective(cost=cost_weight), costs or {}, latencies or {}, seed)
-        return self._decide(candidates, terms, values, _PREDICTED, started, cached=True)
+        return self._decide(candidates, terms, known.deciding, known.reason, started, cached=True)
 
     def _decide(
         self,
@@ -200,27 +202,28 @@ class Router:
             seed=terms.seed,
         )
 
-    def _predict(self, prompt: str) -> tuple[tuple[float, ...], bool]:
+    def _predict(self, prompt: str) -> tuple[Judged, bool]:
         key = prompt_key(prompt, self.digest)
         known = self._known.get(key)
         if known is not None:
             return known, True
-        values = self._infer(prompt)
-        self._known.put(key, values)
-        return values, False
+        judged = self._infer(prompt)
+        self._known.put(key, judged)
+        return judged, False
 
-    def _infer(self, prompt: str) -> tuple[float, ...]:
+    def _infer(self, prompt: str) -> Judged:
         vector, surface = self.describe(prompt)
-        return tuple(self.predict_many(vector[None, :], surface[None, :])[0].tolist())
+        inputs = Inputs(vector[None, :], surface[None, :])
+        return judge(self._predictor, inputs, prompt, latin_only=self._latin_only, limits=self._limits)
 
     def _judge(self, prompt: str) -> tuple[tuple[float, ...] | None, str, bool]:
         if is_blank(prompt):
-            return None, "declared order: the prompt has no text to judge", False
+            return None, BLANK, False
         try:
-            values, cached = self._predict(prompt)
+            judged, cached = self._predict(prompt)
         except RouterError as error:
             return None, f"declared order: {error}", False
-        return values, _PREDICTED, cached
+        return judged.deciding, judged.reason, cached
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ __all__ = [
     "SURFACE",
     "SURFACE_SIZE",
     "clip_text",
+    "foreign_share",
     "is_blank",
     "prompt_digest",
     "prompt_key",
@@ -60,6 +61,29 @@ def prompt_digest(prompt: str) -> bytes:
 def is_blank(prompt: str) -> bool:
     """Tell whether the prompt has nothing to judge: no letter and no digit."""
     return not any(character.isalnum() for character in prompt)
+
+
+def foreign_share(prompt: str, limits: Limits = DEFAULT_LIMITS) -> float:
+    """Return the share of the prompt's letters that are in no Latin script, 0..1; 0 without letters.
+
+    Greek and mathematical letters count as Latin: formulas are full of them.
+    """
+    letters = foreign = 0
+    text = clip_text(prompt, limits)
+    if text.isascii():
+        return 0.0
+    for character in text:
+        if character.isalpha():
+            letters += 1
+            # Latin ends at U+024F; Latin Extended Additional, letter-like and mathematical symbols.
+            point = ord(character)
+            foreign += not (
+                point < 0x0400
+                or 0x1E00 <= point < 0x2200
+                or 0xFB00 <= point < 0xFB07
+                or 0x1D400 <= point < 0x1D800
+            )
+    return foreign / letters if letters else 0.0
 
 
 def clip_text(prompt: str, limits: Limits = DEFAULT_LIMITS) -> str:

@@ -27,7 +27,12 @@ _KNN = {
     "temperature": 0.2,
     "temperature_between": 0.2,
 }
-_ENSEMBLE = {"knn": _KNN, "ridge": {"alpha": 1.0}, "knn_share": 0.5}
+_ENSEMBLE = {
+    "knn": _KNN,
+    "mlp": {"hidden": 8, "decay": 0.01},
+    "ridge": {"alpha": 1.0},
+    "shares": {"knn": 0.5, "mlp": 0.2, "ridge": 0.3},
+}
 SMALL_PARAMS = {
     "best": {},
     "centroid": {"clusters": 6, "strength": 1.0, "temperature": 0.1},
@@ -35,6 +40,7 @@ SMALL_PARAMS = {
     "elo": {"clusters": 6, "step": 0.1, "temperature": 0.05},
     "ensemble": _ENSEMBLE,
     "graph": {**_KNN, "edges": 40, "flow": 0.5, "between_models": 0.1},
+    "guarded": {"base": _ENSEMBLE},
     "hybrid": {"alpha_gap": 1.0, "alpha_level": 1.0},
     "irt": {"base": _ENSEMBLE, "skills": 2},
     "knn": _KNN,

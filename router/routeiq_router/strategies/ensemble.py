@@ -1,12 +1,15 @@
-"""A weighted mean of knn and ridge: neighbours know the tasks seen, the linear part carries across them.
+"""A weighted mean of knn, ridge and mlp: neighbours know the tasks seen, the others carry across them.
 
-Members are chosen each on its own, then their weight on the same cross-validated predictions.
+All of them see the surface features. Members are chosen each on its own, then their shares on the same cross-validated
+predictions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routeiq_router.errors import RouterError
 from routeiq_router.strategies.interface import (
@@ -23,59 +26,99 @@ from routeiq_router.strategies.registry import strategy
 
 __all__ = ["STRATEGY", "EnsembleStrategy"]
 
-_MEMBERS = ("knn", "ridge")
+_MEMBERS = ("knn", "mlp", "ridge")
+_STEPS = 10
+"""Shares are chosen in tenths."""
 
 
 @dataclass(frozen=True)
 class _EnsemblePredictor:
-    first: Predictor
-    second: Predictor
-    share: float
+    members: tuple[tuple[np.float32, Predictor], ...]
 
     def predict(self, inputs: Inputs) -> FloatArray:
-        share = np.float32(self.share)
-        mixed: FloatArray = share * self.first.predict(inputs) + (1 - share) * self.second.predict(inputs)
+        said = np.stack([share * member.predict(inputs) for share, member in self.members])
+        mixed: FloatArray = said.sum(axis=0)
         return mixed
 
 
 class EnsembleStrategy:
-    """See the module. Parameters: `knn` and `ridge` (the members' own) and `knn_share` 0..1."""
+    """See the module. Parameters: each member's own by its name, and `shares` of the members, which sum to one."""
 
     name = "ensemble"
-    summary = "weighted mean of knn and ridge"
+    summary = "weighted mean of knn, ridge and mlp"
     needs = "embedding, surface features"
 
     def select(self, cross_predict: CrossPredict, scores: FloatArray) -> Params:
-        """Choose each member's parameters, then the share of knn."""
+        """Choose each member's parameters, then the shares."""
         chosen = {name: strategy(name).select(cross_predict, scores) for name in _MEMBERS}
-        first, second = (cross_predict(strategy(name), chosen[name]) for name in _MEMBERS)
-        shares = [round(0.1 * step, 1) for step in range(11)]
-        errors = [squared_error(np.float32(s) * first + np.float32(1 - s) * second, scores) for s in shares]
-        return {**chosen, "knn_share": shares[int(np.argmin(np.round(errors, 9)))]}
+        said = [cross_predict(strategy(name), chosen[name]).astype(np.float64) for name in _MEMBERS]
+        best = min(
+            _shares(len(_MEMBERS), _STEPS),
+            key=lambda shares: round(squared_error(_mixed(said, shares), scores), 9),
+        )
+        return {**chosen, "shares": {name: n / _STEPS for name, n in zip(_MEMBERS, best, strict=True)}}
 
     def fit(self, inputs: Inputs, scores: FloatArray, params: Params, *, seed: int) -> Arrays:
-        """Fit both members; tensors are called `<member>.<tensor>`."""
+        """Fit the members; tensors are called `<member>.<tensor>`."""
         return {
             f"{name}.{tensor}": array
-            for name in _MEMBERS
+            for name in _read_shares(params)
             for tensor, array in strategy(name).fit(inputs, scores, _member(params, name), seed=seed).items()
         }
 
     def load(
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
     ) -> _EnsemblePredictor:
-        """Load both members."""
-        first, second = (
-            strategy(name).load(
-                _member(params, name),
-                _own(weights, name),
-                models=models,
-                dimension=dimension,
-                surface=surface,
+        """Load the members."""
+        shares = _read_shares(params)
+        return _EnsemblePredictor(
+            tuple(
+                (
+                    np.float32(share),
+                    strategy(name).load(
+                        _member(params, name),
+                        _own(weights, name),
+                        models=models,
+                        dimension=dimension,
+                        surface=surface,
+                    ),
+                )
+                for name, share in shares.items()
             )
-            for name in _MEMBERS
         )
-        return _EnsemblePredictor(first, second, number(params, "knn_share", 0, 1))
+
+
+def _shares(members: int, steps: int) -> Iterator[tuple[int, ...]]:
+    """Give all ways to share `steps` among `members`."""
+    if members == 1:
+        yield (steps,)
+        return
+    for own in range(steps, -1, -1):
+        for rest in _shares(members - 1, steps - own):
+            yield (own, *rest)
+
+
+def _mixed(said: list[NDArray[np.float64]], shares: tuple[int, ...]) -> FloatArray:
+    weight = np.asarray(shares, dtype=np.float64) / _STEPS
+    mixed: FloatArray = np.tensordot(weight, np.stack(said), axes=1).astype(np.float32)
+    return mixed
+
+
+def _read_shares(params: Params) -> dict[str, float]:
+    if "shares" not in params:
+        # As artifacts had it while there were two members.
+        share = number(params, "knn_share", 0, 1)
+        return {"knn": share, "ridge": 1 - share}
+    shares: Any = params["shares"]
+    if not isinstance(shares, dict) or sorted(shares) != list(_MEMBERS):
+        raise RouterError(
+            f"router.json: parameter 'shares' is {shares!r:.60}, want one of each member",
+            subject="router.json",
+        )
+    found = {name: number(shares, name, 0, 1) for name in _MEMBERS}
+    if abs(sum(found.values()) - 1) > 1e-6:
+        raise RouterError("router.json: parameter 'shares' does not sum to 1", subject="router.json")
+    return found
 
 
 def _member(params: Params, name: str) -> Params:

@@ -7,7 +7,7 @@ A strategy decides how quality is predicted, nothing else: trade-offs with cost 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ __all__ = [
     "Arrays",
     "CrossPredict",
     "FloatArray",
+    "Guarded",
     "Inputs",
     "Params",
     "Predictor",
@@ -57,6 +58,14 @@ class Predictor(Protocol):
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return the quality of each model per prompt, [n, models], 0..1."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A predictor that also tells which prompts are like nothing that it learnt from."""
+
+    def known(self, inputs: Inputs) -> NDArray[np.bool_]:
+        """Return per prompt [n] whether its prediction may decide; elsewhere the declared order should."""
 
 
 CrossPredict = Callable[["Strategy", Params], FloatArray]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routeiq_router.space import Space, fit_space, pack_index, read_index, read_space
 from routeiq_router.strategies.interface import (
     Arrays,
     CrossPredict,
@@ -41,22 +42,6 @@ _GRID_COMPONENTS = (64, 128, 192)
 
 
 @dataclass(frozen=True)
-class _Space:
-    """Where neighbours are near: maps a prompt to a unit vector."""
-
-    projection: FloatArray  # [dimension, components]
-    centre: FloatArray  # [dimension]
-    surface_mean: FloatArray  # [surface]
-    surface_scale: FloatArray  # [surface]
-
-    def place(self, inputs: Inputs) -> FloatArray:
-        meaning = _unit((inputs.embeddings - self.centre) @ self.projection)
-        return _unit(
-            np.concatenate([meaning, (inputs.surface - self.surface_mean) * self.surface_scale], axis=1)
-        )
-
-
-@dataclass(frozen=True)
 class _Group:
     """Models measured on the same prompts."""
 
@@ -67,7 +52,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _KnnPredictor:
-    space: _Space
+    space: Space
     index: FloatArray  # [rows, components + surface]
     groups: tuple[_Group, ...]
     prior: FloatArray  # [models]
@@ -122,8 +107,6 @@ class KnnStrategy:
 
     def fit(self, inputs: Inputs, scores: FloatArray, params: Params, *, seed: int) -> Arrays:
         """Build the index; a set too large for the budget is thinned by a seeded draw."""
-        from sklearn.decomposition import PCA  # noqa: PLC0415 - training only
-
         rows, dimension = inputs.embeddings.shape
         size = inputs.surface.shape[1]
         components = min(int(number(params, "components", 1, 4096)), dimension, rows)
@@ -131,44 +114,27 @@ class KnnStrategy:
         if rows > room:
             kept = np.sort(np.random.default_rng(seed).choice(rows, size=room, replace=False))
             inputs, scores = inputs.take(kept), scores[kept]
-        pca = PCA(n_components=components, svd_solver="covariance_eigh").fit(
-            inputs.embeddings.astype(np.float64)
+        space = fit_space(
+            inputs, components=components, surface_weight=number(params, "surface_weight", 0, 100)
         )
-        spread = inputs.surface.std(axis=0, dtype=np.float64)
-        # A feature that never varies says nothing; standardising it would blow up noise.
-        scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0) / np.sqrt(size)
-        space = _Space(
-            projection=np.ascontiguousarray(pca.components_.T, dtype=np.float32),
-            centre=pca.mean_.astype(np.float32),
-            surface_mean=inputs.surface.mean(axis=0, dtype=np.float64).astype(np.float32),
-            surface_scale=(scale * number(params, "surface_weight", 0, 100)).astype(np.float32),
-        )
-        vectors = space.place(inputs)
-        step = np.float32(max(float(np.abs(vectors).max()), 1e-6) / 127)
         steps = np.where(np.isnan(scores), _MISSING, np.round(np.nan_to_num(scores) * _STEPS))
         return {
-            **vars(space),
-            "index": np.round(vectors / step).astype(np.int8),
+            **space.arrays(),
+            **pack_index(space.place(inputs)),
             "prior": np.asarray([_mean_or_half(column) for column in scores.T], dtype=np.float32),
             "scores": steps.astype(np.uint8),
-            "step": np.asarray([step], dtype=np.float32),
         }
 
     def load(
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
     ) -> _KnnPredictor:
         """Check the tensors and unpack the index to float32."""
-        projection = need(weights, "projection", np.float32, (dimension, None))
-        index = need(weights, "index", np.int8, (None, projection.shape[1] + surface))
+        space = read_space(weights, dimension=dimension, surface=surface)
+        index = read_index(weights, space)
         steps = need(weights, "scores", np.uint8, (len(index), models))
         return _KnnPredictor(
-            space=_Space(
-                projection=projection,
-                centre=need(weights, "centre", np.float32, (dimension,)),
-                surface_mean=need(weights, "surface_mean", np.float32, (surface,)),
-                surface_scale=need(weights, "surface_scale", np.float32, (surface,)),
-            ),
-            index=index.astype(np.float32) * need(weights, "step", np.float32, (1,)),
+            space=space,
+            index=index,
             groups=tuple(_groups(steps)),
             prior=np.clip(need(weights, "prior", np.float32, (models,)), 0, 1),
             neighbours=int(number(params, "neighbours", 1, 100_000)),
@@ -196,11 +162,6 @@ def _weighted(nearness: FloatArray, temperature: np.float32, scores: FloatArray)
     weight /= weight.sum(axis=1, keepdims=True)
     mean: FloatArray = np.einsum("nk,nkm->nm", weight, scores)
     return mean
-
-
-def _unit(vectors: NDArray[np.floating[Any]]) -> FloatArray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, np.float32(1e-9)), dtype=np.float32)
 
 
 def _mean_or_half(column: FloatArray) -> float:

@@ -20,9 +20,10 @@ from routeiq_router.data.split import SPLIT_RULE, fold_numbers, held_out, prompt
 from routeiq_router.embedder import TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
 from routeiq_router.evaluation.report import quality_report
+from routeiq_router.judged import FOREIGN_SHARE
 from routeiq_router.strategies.interface import Inputs
 from routeiq_router.strategies.registry import strategy
-from routeiq_router.text import SURFACE
+from routeiq_router.text import SURFACE, foreign_share
 from routeiq_router.training.pinned import pinned_threads
 from routeiq_router.training.selection import INNER_FOLDS, Training, fit_predict, select_params
 from routeiq_signing.progress import Progress
@@ -90,6 +91,7 @@ def train(
         training={
             "data": [vars(source) for source in data.sources],
             "prompts": len(teach),
+            "foreign_prompts": sum(foreign_share(data.prompts[row]) > FOREIGN_SHARE for row in teach),
             "held_out": {"fraction": request.holdout, "prompts": len(judge), "rule": SPLIT_RULE},
             "seed": request.seed,
             "embeddings_sha256": _digest(training.inputs),

@@ -24,7 +24,7 @@ def test_it_learns_who_is_good_at_what_through_an_artifact(name, make_artifact, 
     assert all(0 <= value <= 1 for value in (*adds.values(), *codes.values()))
     if name in CONSTANT:
         assert adds == codes
-    else:
+    elif name != "guarded":  # these words are new to it: test_guarded.py
         assert adds["maths-7b"] - adds["code-13b"] > codes["maths-7b"] - codes["code-13b"] + 0.3
 
 

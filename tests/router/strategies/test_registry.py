@@ -30,7 +30,7 @@ STRATEGY = Constant()
 
 
 ALL = [
-    "best", "centroid", "cheapest", "elo", "ensemble", "graph", "hybrid",
+    "best", "centroid", "cheapest", "elo", "ensemble", "graph", "guarded", "hybrid",
     "irt", "knn", "logistic", "mf", "mlp", "ridge", "svm",
 ]  # fmt: skip
 

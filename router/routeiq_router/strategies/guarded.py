@@ -1,0 +1,196 @@
+"""An ensemble's predictions, calibrated, and trusted only as far as the prompt is like those that were trained on.
+
+Two guards around the base. Calibration (Platt's): each model's predictions are mapped by a logistic curve fitted on
+predictions for prompts that the base had not seen. Familiarity: the mean similarity to the nearest trained prompts, in
+meaning and form. Below the range that trained prompts have among themselves the differences between models shrink to
+those of their means (how hard a prompt is for all of them stays as predicted), and far below it nothing decides
+(`known`), so that the declared order does.
+
+The range is measured on the training prompts, each against the others. Its ends are fixed quantiles: squared error on
+tasks left out would choose to trust more than routing can bear. A hard switch instead of shrinking was measured to be
+worse on both sides.
+Platt (1999); Hendrycks and Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples" (2017).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routeiq_router.errors import RouterError
+from routeiq_router.space import Space, fit_space, pack_index, read_index, read_space
+from routeiq_router.strategies.common import (
+    add_intercept,
+    from_logit,
+    model_means,
+    to_logit,
+    weighted_logistic,
+)
+from routeiq_router.strategies.interface import (
+    Arrays,
+    CrossPredict,
+    FloatArray,
+    Inputs,
+    Params,
+    Predictor,
+    need,
+    predict_blocks,
+)
+from routeiq_router.strategies.registry import strategy
+
+__all__ = ["STRATEGY", "GuardedPredictor", "GuardedStrategy"]
+
+_BASE = "ensemble"
+_NEAREST = 5
+_COMPONENTS = 64
+_SURFACE_WEIGHT = 0.5
+_MOST = 6000
+"""Prompts in the guard's index, 91 bytes each."""
+_QUANTILES = (0.002, 0.02, 0.5)
+"""Of the trained prompts' own familiarity: below the first unknown, from the second to the third ever more trusted."""
+_FOLDS = 4
+_BLOCK = 512
+_PRIOR = 20.0
+"""Calibration starts from "as predicted" and needs some evidence to leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPredictor:
+    """A `Predictor` that also says which prompts it knows nothing like."""
+
+    base: Predictor
+    slope: FloatArray  # [models]
+    intercept: FloatArray  # [models]
+    means: FloatArray  # [models]
+    space: Space
+    index: FloatArray  # [prompts, components + surface]
+    bounds: FloatArray  # [3]: unknown below, untrusted at, trusted from
+
+    def predict(self, inputs: Inputs) -> FloatArray:
+        """See `Predictor.predict`."""
+        logits = to_logit(np.clip(self.base.predict(inputs), 0, 1))
+        calibrated = from_logit(self.slope * logits + self.intercept)
+        _, low, high = self.bounds
+        trust = np.clip((self.familiarity(inputs) - low) / max(high - low, np.float32(1e-6)), 0, 1)[:, None]
+        level, mean = calibrated.mean(axis=1, keepdims=True), self.means.mean()
+        between = (self.means - mean) + trust * ((calibrated - level) - (self.means - mean))
+        predicted: FloatArray = np.clip(level + between, 0, 1).astype(np.float32)
+        return predicted
+
+    def known(self, inputs: Inputs) -> NDArray[np.bool_]:
+        """See `interface.Guarded.known`."""
+        known: NDArray[np.bool_] = self.familiarity(inputs) >= self.bounds[0]
+        return known
+
+    def familiarity(self, inputs: Inputs) -> FloatArray:
+        """Return the mean similarity of each prompt to its nearest trained ones, [n], -1..1."""
+        return _nearness(self.space.place(inputs) @ self.index.T)
+
+
+class GuardedStrategy:
+    """See the module. Parameters: `base` (the base strategy's own)."""
+
+    name = "guarded"
+    summary = "ensemble, calibrated, shrunk to the models' means for prompts unlike the trained ones"
+    needs = "embedding, surface features"
+
+    def select(self, cross_predict: CrossPredict, scores: FloatArray) -> Params:
+        """Let the base choose."""
+        return {"base": strategy(_BASE).select(cross_predict, scores)}
+
+    def fit(self, inputs: Inputs, scores: FloatArray, params: Params, *, seed: int) -> Arrays:
+        """Fit the base, and both guards; folds and the index's draw come from `seed`."""
+        base, own, draw = strategy(_BASE), _own(params), np.random.default_rng(seed)
+        unseen = np.empty(scores.shape, dtype=np.float32)
+        folds = draw.permutation(len(inputs)) % _FOLDS
+        for fold in range(_FOLDS):
+            there, here = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            made = base.fit(inputs.take(there), scores[there], own, seed=seed)
+            unseen[here] = predict_blocks(_load(own, made, scores.shape[1], inputs), inputs.take(here))
+        space = fit_space(inputs, components=_COMPONENTS, surface_weight=_SURFACE_WEIGHT)
+        kept = np.sort(draw.choice(len(inputs), min(_MOST, len(inputs)), replace=False))
+        packed = pack_index(space.place(inputs.take(kept)))
+        guard = {**space.arrays(), **packed, **_platt(unseen, scores), "means": model_means(scores)}
+        guard["bounds"] = np.quantile(_own_familiarity(read_index(packed, space)), _QUANTILES).astype(
+            np.float32
+        )
+        learnt = base.fit(inputs, scores, own, seed=seed)
+        return {
+            **{f"base.{name}": array for name, array in learnt.items()},
+            **{f"guard.{name}": array for name, array in guard.items()},
+        }
+
+    def load(
+        self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
+    ) -> GuardedPredictor:
+        """Check base and guards."""
+        own, guard = _within(weights, "base."), _within(weights, "guard.")
+        space = read_space(guard, dimension=dimension, surface=surface)
+        index = read_index(guard, space)
+        bounds = need(guard, "bounds", np.float32, (3,))
+        if not len(index) or not (np.diff(bounds) >= 0).all():
+            raise RouterError(
+                "weights.safetensors: tensor 'guard.bounds' is not in order, or there is no index",
+                subject="weights.safetensors",
+            )
+        return GuardedPredictor(
+            strategy(_BASE).load(_own(params), own, models=models, dimension=dimension, surface=surface),
+            need(guard, "slope", np.float32, (models,)),
+            need(guard, "intercept", np.float32, (models,)),
+            np.clip(need(guard, "means", np.float32, (models,)), 0, 1),
+            space,
+            index,
+            bounds,
+        )
+
+
+def _nearness(similarity: FloatArray) -> FloatArray:
+    count = min(_NEAREST, similarity.shape[1])
+    nearest = np.partition(similarity, similarity.shape[1] - count, axis=1)[:, -count:]
+    mean: FloatArray = nearest.mean(axis=1)
+    return mean
+
+
+def _own_familiarity(index: FloatArray) -> FloatArray:
+    """Return the familiarity of each prompt of the index to the others."""
+    found = np.zeros(len(index), dtype=np.float32)
+    for at in range(0, len(index), _BLOCK):
+        rows = np.arange(at, min(at + _BLOCK, len(index)))
+        similarity = index[rows] @ index.T
+        similarity[np.arange(len(rows)), rows] = -1
+        found[rows] = _nearness(similarity)
+    return found
+
+
+def _platt(unseen: FloatArray, scores: FloatArray) -> dict[str, FloatArray]:
+    slope, intercept = np.ones(scores.shape[1]), np.zeros(scores.shape[1])
+    for column in range(scores.shape[1]):
+        rows = np.flatnonzero(~np.isnan(scores[:, column]))
+        table = add_intercept(to_logit(unseen[rows, column])[:, None])
+        target = scores[rows, column].astype(np.float64)
+        fitted, _ = weighted_logistic(
+            table, target, penalty=np.full(2, _PRIOR), centre=np.asarray([1.0, 0.0])
+        )
+        # A curve that falls would turn a model's predictions round.
+        slope[column], intercept[column] = max(fitted[0], 0.0), fitted[1]
+    return {"slope": slope.astype(np.float32), "intercept": intercept.astype(np.float32)}
+
+
+def _load(params: Params, weights: Arrays, models: int, inputs: Inputs) -> Predictor:
+    dimension, surface = inputs.embeddings.shape[1], inputs.surface.shape[1]
+    return strategy(_BASE).load(params, weights, models=models, dimension=dimension, surface=surface)
+
+
+def _within(weights: Arrays, prefix: str) -> Arrays:
+    return {key.removeprefix(prefix): array for key, array in weights.items() if key.startswith(prefix)}
+
+
+def _own(params: Params) -> Params:
+    own: Any = params.get("base")
+    if not isinstance(own, dict):
+        raise RouterError("router.json: parameters of 'base' are missing", subject="router.json")
+    return own
+
+
+STRATEGY = GuardedStrategy()
