@@ -97,3 +97,26 @@ def test_a_gzip_bomb_and_an_endless_line_are_refused(tmp_path):
 def test_too_many_rows_are_refused(tmp_path):
     with pytest.raises(RouterError, match="more than 2 rows"):
         read_data([write(tmp_path / "d", ROW, ROW, ROW)], scored=True, limits=Limits(data_rows=2))
+
+
+def test_one_id_and_prompt_in_several_files_is_one_row(tmp_path):
+    one = write(tmp_path / "1", {"id": 1, "prompt": "p", "scores": {"a": 0}, "task": "maths"})
+    two = write(
+        tmp_path / "2",
+        {"id": 1, "prompt": "p", "scores": {"b": 1}},
+        {"id": 1, "prompt": "q", "scores": {"b": 0}},
+    )
+    data = read_data([one, two], scored=True)
+    assert (data.prompts, data.tasks) == (["p", "q"], ("maths", ""))
+    np.testing.assert_array_equal(data.scores, [[0, 1], [np.nan, 0]])
+
+
+def test_two_scores_of_one_model_for_one_id_are_refused_with_both_lines(tmp_path):
+    path = write(tmp_path / "d", ROW, {**ROW, "scores": {"c": 1}}, {**ROW, "scores": {"a": 0.5}})
+    with pytest.raises(RouterError, match=r"d:3: id '1' again, and 'a' now scores 0\.5; .*d:1 says 1"):
+        read_data([path], scored=True)
+
+
+def test_a_task_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(RouterError, match="d:1: 'task' is not a text"):
+        read_data([write(tmp_path / "d", {**ROW, "task": 7})], scored=True)
