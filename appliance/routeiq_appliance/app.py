@@ -44,6 +44,7 @@ from routeiq_appliance.routing.breaker import Health, State
 from routeiq_appliance.routing.load import load_strategies, objectives_of, strategy_names
 from routeiq_appliance.settings import Settings
 from routeiq_appliance.state.budgets import BudgetStore
+from routeiq_appliance.state.embeddings import EmbeddingKeeper
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.members import MemberStore
@@ -143,6 +144,12 @@ def build_gateway(
         lease_seconds=total + _LEASE_GRACE_SECONDS,
     )
     table = maker.make(stored.models.config, groups)
+    auto = config.routeiq.auto
+    embeddings = (
+        EmbeddingKeeper(engine, days=auto.keep_embeddings_days, rows=auto.keep_embeddings_rows)
+        if auto.keep_embeddings
+        else None
+    )
     pipeline = Pipeline(
         table.route,
         table.caller,
@@ -156,6 +163,7 @@ def build_gateway(
         affinity_seconds=config.routeiq.affinity_seconds,
         cache=cache,
         policy=keeper.gate if keeper is not None else None,
+        keep_embedding=embeddings.keep if embeddings is not None else None,
     )
     tables = Tables(maker, pipeline, table)
     live = LiveModels(
@@ -166,7 +174,7 @@ def build_gateway(
     lifetime = Lifetime(
         upstream, shared, ledger, engine, metrics, tracer, executor,
         serve_metrics=port if workers == 1 and settings.metrics_port else None, egress=config.routeiq.egress,
-        cache=cache, policy=keeper, models=live,
+        cache=cache, policy=keeper, models=live, embeddings=embeddings,
     )  # fmt: skip
     _watch(metrics, guard, ledger, shared, authenticator, tracer, log)
     plane = DataPlane(

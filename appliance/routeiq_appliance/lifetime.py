@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from routeiq_appliance.cache.response import ResponseCache
 from routeiq_appliance.memory import give_back
 from routeiq_appliance.policy.keeper import PolicyKeeper
+from routeiq_appliance.state.embeddings import EmbeddingKeeper
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import SharedState
 from routeiq_appliance.stored.live import LiveModels
@@ -43,6 +44,7 @@ class Lifetime:
         cache: ResponseCache | None = None,
         policy: PolicyKeeper | None = None,
         models: LiveModels | None = None,
+        embeddings: EmbeddingKeeper | None = None,
     ) -> None:
         self.ready = False
         self._upstream = upstream
@@ -57,6 +59,7 @@ class Lifetime:
         self._cache = cache
         self._policy = policy
         self._models = models
+        self._embeddings = embeddings
         self._stop_metrics: Callable[[], None] | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -72,6 +75,8 @@ class Lifetime:
         if self._models is not None:
             await self._models.start()
         self._ledger.start()
+        if self._embeddings is not None:
+            self._embeddings.start()
         self._ticking = asyncio.create_task(self._tick())
         self.ready = True
         _LOG.info("ready", extra={"egress": self._egress})
@@ -93,6 +98,9 @@ class Lifetime:
         await self._shared.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, lambda: self._ledger.close(seconds=_CLOSE_SECONDS))
+        kept = self._embeddings
+        if kept is not None:
+            await loop.run_in_executor(None, lambda: kept.close(seconds=_CLOSE_SECONDS))
         await loop.run_in_executor(None, lambda: self._tracer.close(_CLOSE_SECONDS))
         self._executor.shutdown(cancel_futures=True)
         self._engine.dispose()

@@ -13,7 +13,7 @@ from typing import Any
 from routeiq_router.errors import RouterError
 from routeiq_router.objective import Objective, read_objective
 from routeiq_router.router import Router
-from routeiq_signing.keys import load_public_key
+from routeiq_signing.model_keys import load_model_keys
 from routeiq_signing.model_trust import verify_model_folder
 
 __all__ = ["VARIABLE", "PluginConfig", "load_router", "read_config"]
@@ -81,7 +81,7 @@ def read_config(path: Path) -> PluginConfig:
 
 def load_router(config: PluginConfig) -> Router:
     """Return the router, warmed up; raises `RouteIQError` for what is not signed, was changed or does not fit."""
-    key = load_public_key(config.trust_key)
+    key = load_model_keys(config.trust_key)
     artifact, embedder = (
         verify_model_folder(
             folder, key=key, bundle_json=config.bundle_json, models_root=config.models_path

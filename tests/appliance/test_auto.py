@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from tests.appliance.routed import ADDS, CODES, signed_models
 
 from routeiq_appliance.cli.main import main
 from routeiq_appliance.errors import UpstreamError
+from routeiq_appliance.state.tables import embeddings
 
 CHAT = "/v1/chat/completions"
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}
@@ -278,3 +280,67 @@ async def test_the_command_reads_the_database(gateway: Any, monkeypatch: pytest.
     missing = CliRunner().invoke(main, ["router", "explain", "none"])
     assert missing.exit_code == 1
     assert "error: none: no such decision here" in missing.output
+
+
+# Replay
+
+
+KEEPING = CONFIG.replace("embedder: embedders/tiny", "embedder: embedders/tiny, keep_embeddings: true")
+
+
+async def test_recorded_decisions_are_replayed_by_another_artifact(
+    run_gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async for gateway in run_gateway(KEEPING, **_settings(tmp_path)):
+        for prompt in (ADDS, ADDS, CODES):
+            answer = await _ask(gateway, prompt)
+            shown = (await gateway.client.get("/spend/logs", headers=gateway.auth)).text
+            assert "embedding" not in shown  # it is in no record and no log
+        await _explained(gateway, answer)
+        await _ask(gateway, ADDS, model="both")  # nothing was weighed, nothing is kept
+    monkeypatch.setenv("ROUTEIQ_DATA_DIR", str(gateway.data_dir))
+    key = tmp_path / "models.pub"
+
+    def run(artifact: Path, *options: str) -> Any:
+        command = ["router", "replay", "--artifact", str(artifact), "--key", str(key), *options]
+        return CliRunner().invoke(main, command)
+
+    same = run(tmp_path / "models/routers/tiny", "--json")
+    assert same.exit_code == 0, same.output
+    report = json.loads(same.stdout)
+    assert (report["decisions"], report["replayed"], report["agreement"], report["moved"]) == (3, 3, 1.0, [])
+    assert report["quality"]["change"] == report["spend"]["change"] == 0
+    assert report["spend"]["before"] == pytest.approx((2 * 5e-6 + 1e-5) / 3)
+    # An artifact that has the two skills the other way round
+    other = tmp_path / "other"
+    key = signed_models(other, models=("codes", "adds", "both"))
+    report = json.loads(run(other / "models/routers/tiny", "--json").stdout)
+    assert report["agreement"] == 0
+    assert report["quality"]["change"] == pytest.approx(0.7, abs=0.01)
+    assert report["spend"]["after"] == pytest.approx((2 * 1e-5 + 5e-6) / 3)
+    assert {(item["from"], item["to"]): item["decisions"] for item in report["moved"]} == {
+        ("adds", "codes"): 2, ("codes", "adds"): 1,
+    }  # fmt: skip
+    mapped = json.loads(
+        run(other / "models/routers/tiny", "--json", "--map", "adds=codes", "--map", "codes=adds").stdout
+    )
+    assert mapped["agreement"] == 1
+    text = run(other / "models/routers/tiny", "--limit", "2").stdout
+    assert "2 of 2 replayed" in text
+    assert "as this artifact predicts it" in text
+    for options, said in (
+        (("--map", "adds"), "is not GROUP=MODEL"),
+        (("--map", "adds=none"), "knows no model 'none'"),
+        (("--since", "2100-01-01"), "nothing is kept of them"),
+    ):
+        refused = run(other / "models/routers/tiny", *options)
+        assert refused.exit_code in {1, 2}
+        assert said in refused.output
+
+
+async def test_nothing_of_prompts_is_kept_unless_it_is_asked_for(gateway: Any) -> None:
+    await _explained(gateway, await _ask(gateway))
+    engine = sa.create_engine(f"sqlite:///{gateway.data_dir / 'routeiq.sqlite3'}")
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(embeddings)).scalar_one() == 0
+    engine.dispose()

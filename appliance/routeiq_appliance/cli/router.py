@@ -14,6 +14,7 @@ import click
 from routeiq_appliance.cli.decisions import explain
 from routeiq_appliance.cli.distil import distil
 from routeiq_appliance.cli.evaluate import evaluate
+from routeiq_appliance.cli.replay import replay
 from routeiq_appliance.cli.router_support import (
     DEFAULT_EMBEDDER,
     PATH,
@@ -44,6 +45,7 @@ def router() -> None:
 
 router.add_command(distil)
 router.add_command(explain)
+router.add_command(replay)
 router.add_command(evaluate)
 
 

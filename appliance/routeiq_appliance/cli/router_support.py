@@ -32,6 +32,7 @@ __all__ = [
     "key_option",
     "load_router",
     "run_pinned",
+    "verified_or_unsigned",
     "warn",
 ]
 
@@ -67,6 +68,16 @@ def load_router(artifact: Path, embedder: Path | None, key: Path | None) -> "Rou
         warn("signature not checked: no --key")
         return Router.load(read_unsigned(artifact), read_unsigned(embedder_folder(embedder)))
     return Router.load(_verified(artifact, key), _verified(embedder_folder(embedder), key))
+
+
+def verified_or_unsigned(artifact: Path, key: Path | None) -> Mapping[str, bytes]:
+    """Return an artifact's files; with `key` only if that key signed them, else with a warning."""
+    from routeiq_router.folder import read_unsigned
+
+    if key is None:
+        warn("signature not checked: no --key")
+        return read_unsigned(artifact)
+    return _verified(artifact, key)
 
 
 def _verified(folder: Path, key: Path) -> Mapping[str, bytes]:

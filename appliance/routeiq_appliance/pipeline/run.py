@@ -29,6 +29,7 @@ from routeiq_appliance.pipeline.route import Route
 from routeiq_appliance.pipeline.settle import ledger_row
 from routeiq_appliance.pipeline.types import AUTO, Call, Decision, Principal, Tally
 from routeiq_appliance.policy.gate import PolicyGate
+from routeiq_appliance.routing.why import Embedding
 from routeiq_appliance.state.ledger import Ledger
 from routeiq_appliance.state.shared.interface import Admission, Settlement, SharedState, Verdict
 from routeiq_appliance.telemetry.logs import CallLog
@@ -60,6 +61,7 @@ class Pipeline:
         affinity_seconds: int,
         cache: ResponseCache | None = None,
         policy: PolicyGate | None = None,
+        keep_embedding: Callable[[str, datetime, Embedding], None] | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.route = route
@@ -74,6 +76,7 @@ class Pipeline:
         self.affinity_seconds = affinity_seconds
         self.cache = cache
         self.policy = policy
+        self.keep_embedding = keep_embedding
         self.now = now
 
     def replace(self, route: Route, caller: Caller, estimator: Estimator) -> None:
@@ -265,6 +268,9 @@ class Exchange:
         strategy = self.decision.strategy if self.decision is not None else None
         pipeline.log.write(raw, span_id=self.span.span_id, strategy=strategy, model=row["group"])
         self.span.end(row)
+        why = self.decision.why if self.decision is not None else None
+        if why is not None and why.embedding is not None and pipeline.keep_embedding is not None:
+            pipeline.keep_embedding(self.call.id, self.call.started_at, why.embedding)
         if tally.status == 200 and tally.deployment is not None and pipeline.affinity_seconds:
             conversation = _conversation(self.principal, self.call)
             if conversation:

@@ -9,7 +9,7 @@ from routeiq_appliance.errors import StateError
 
 __all__ = ["SCHEMA", "current_revision", "reason", "require_schema"]
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 
 def current_revision(engine: sa.Engine) -> str | None:

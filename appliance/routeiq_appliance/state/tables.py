@@ -10,6 +10,7 @@ __all__ = [
     "METADATA",
     "budgets",
     "calls",
+    "embeddings",
     "keys",
     "members",
     "models",
@@ -235,4 +236,18 @@ calls = sa.Table(
     sa.Column("first_token_ms", sa.Integer()),
     sa.Column("trace_id", sa.String(32)),
     sa.Column("decision", _json()),
+)
+
+embeddings = sa.Table(
+    "embeddings",
+    METADATA,
+    # No foreign key: the call's own row comes by the journal, later or never.
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("created_at", UtcDateTime(), nullable=False, index=True),
+    # Digest of what made the vector, and the name of the list of surface features.
+    sa.Column("embedder", sa.String(80), nullable=False),
+    sa.Column("surface", sa.String(32), nullable=False),
+    sa.Column("dimension", sa.Integer(), nullable=False),
+    # float16, little-endian: `dimension` numbers of the vector, then the surface features.
+    sa.Column("data", sa.LargeBinary(), nullable=False),
 )
