@@ -5,12 +5,16 @@ Each row of the plan is one command; `results.json` names it, so that every figu
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.router.stage import DATA, ROOT, SETS, Stage, routeiq
 
-__all__ = ["quality"]
+from routeiq_router.evaluation.plot import plot_pool
+from routeiq_signing.files import write_atomic
+
+__all__ = ["DEFAULT", "plan", "quality"]
 
 _CODE = (
     "strategies",
@@ -23,6 +27,8 @@ _CODE = (
     "abilities.py",
 )
 DEFAULT = "guarded"
+_SHOWN = {"plot.py", "table.py"}
+"""They show figures and make none."""
 _LLMROUTER, _ROUTELLM = SETS
 
 
@@ -43,11 +49,13 @@ def plan(stage: Stage) -> dict[str, dict[str, Any]]:
     }
 
 
-def quality(stage: Stage) -> dict[str, Any]:
-    """Return the report of each row of the plan; raises OSError without the data."""
+def quality(stage: Stage, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the report of each row of the plan, or of those named; draws the plots of docs/."""
     code = _digest_of_code()
     found = {}
     for name, row in plan(stage).items():
+        if only and name not in only:
+            continue
         embedder: Path = row.get("embedder", stage.int8)
         arguments = [
             "router", "evaluate", "--data", DATA / row["data"], "--embedder", embedder,
@@ -55,23 +63,24 @@ def quality(stage: Stage) -> dict[str, Any]:
             *(word for one in row["parts"] for word in ("--part", one)),
             *(("--task", row["task"]) if "task" in row else ()),
         ]  # fmt: skip
-        key = hashlib.sha256(
-            json.dumps([code, *map(str, arguments), _digest(DATA / row["data"])]).encode()
-        ).hexdigest()
-        out = stage.folder / "reports" / f"{name}-{key[:16]}.json"
-        picture = ROOT / "docs" / row["plot"] if "plot" in row else None
-        if not out.is_file() or (picture and not picture.is_file()):
+        key = hashlib.sha256(json.dumps([code, *map(str, arguments), _digest(DATA / row["data"])]).encode())
+        out = stage.folder / "reports" / f"{name}-{key.hexdigest()[:16]}.json"
+        if not out.is_file():
             out.parent.mkdir(exist_ok=True)
-            print(routeiq(*arguments, "--out", out, *(("--plot", picture) if picture else ())))
+            print(routeiq(*arguments, "--out", out), flush=True)
+        report = json.loads(out.read_text())
+        if "plot" in row:
+            picture = ROOT / "docs" / row["plot"]
+            write_atomic(picture, plot_pool(report["pools"][0], title=name, path=picture))
         shown = [word.name if isinstance(word, Path) else str(word) for word in arguments]
-        found[name] = {"command": f"routeiq {' '.join(shown)}", **json.loads(out.read_text())}
+        found[name] = {"command": f"routeiq {' '.join(shown)}", **report}
     return found
 
 
 def _digest_of_code() -> str:
     digest = hashlib.sha256()
     package = ROOT / "router/routeiq_router"
-    for path in sorted(file for name in _CODE for file in _files(package / name)):
+    for path in sorted(file for name in _CODE for file in _files(package / name) if file.name not in _SHOWN):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 

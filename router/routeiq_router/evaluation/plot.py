@@ -16,6 +16,8 @@ PLOT_SUFFIXES = (".png", ".svg")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision."""
 _DASHES = ("-", "--", ":", "-.")
+_GREY = "#777777"
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
 def check_plot(path: Path) -> None:
@@ -38,55 +40,74 @@ def plot_pool(pool: Mapping[str, Any], *, title: str, path: Path) -> bytes:
         raise RouterError("plotting needs matplotlib, which is not installed here", hint=hint) from error
     with mpl.rc_context({"svg.hashsalt": "routeiq", "svg.fonttype": "path", "font.size": 9}):
         # A Figure without pyplot keeps no global state and draws with Agg.
-        figure = Figure(figsize=(8, 5), layout="constrained")
-        _draw(figure.subplots(), pool, title)
+        figure = Figure(figsize=(11, 5), layout="constrained")
+        whole, near = figure.subplots(1, 2, width_ratios=(3, 4))
+        for axes in (whole, near):
+            _draw(axes, pool, named=axes is whole)
+            _label(axes)
+        near.set_ylim(*_heights(pool))
+        whole.set_ylabel("mean measured quality")
+        near.set_title("the strategies, nearer", fontsize=9)
+        whole.set_title("everything", fontsize=9)
+        figure.suptitle(f"{title}: {pool['prompts']} prompts, {len(pool['models'])} models", fontsize=10)
+        handles, labels = near.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center", fontsize=8, title="AIQ above the hull")
         picture = io.BytesIO()
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
         figure.savefig(picture, format=path.suffix[1:], dpi=130, metadata=metadata)
     return picture.getvalue()
 
 
-def _draw(axes: Any, pool: Mapping[str, Any], title: str) -> None:
+def _draw(axes: Any, pool: Mapping[str, Any], *, named: bool) -> None:
     singles = pool["singles"]
-    corners = pool["hull"]
+    ranked = sorted(pool["strategies"].items(), key=lambda item: (-item[1]["aiq_gain"], item[0]))
     axes.plot(
-        *zip(*corners, strict=True), color="#777777", linewidth=2.5, alpha=0.6, label="hull of single models"
+        *zip(*pool["hull"], strict=True), color=_GREY, linewidth=3, alpha=0.6, label="hull of single models"
     )
-    axes.plot(
-        [at["cost"] for at in singles.values()],
-        [at["quality"] for at in singles.values()],
-        "o",
-        color="#777777",
-        markersize=5,
-        label="a single model",
-    )
-    for name, at in singles.items():
-        axes.annotate(
-            name,
-            (at["cost"], at["quality"]),
-            xytext=(4, -9),
-            textcoords="offset points",
-            fontsize=6,
-            color="#555555",
-        )
-    for number, (name, value) in enumerate(pool["strategies"].items()):
+    places = [(at["cost"], at["quality"]) for at in singles.values()]
+    axes.plot(*zip(*places, strict=True), "o", color=_GREY, markersize=5, label="always one model")
+    middle = (max(place[0] for place in places) * min(place[0] for place in places)) ** 0.5
+    for name, place in zip(singles, places, strict=True):
+        if named:
+            side = "right" if place[0] > middle else "left"
+            axes.annotate(
+                name,
+                place,
+                xytext=(0, -10),
+                textcoords="offset points",
+                ha=side,
+                fontsize=6.5,
+                color="#444444",
+            )
+    for number, (name, value) in enumerate(ranked):
         axes.plot(
             *zip(*value["frontier"], strict=True),
             color=_COLOURS[number % len(_COLOURS)],
             linestyle=_DASHES[number // len(_COLOURS) % len(_DASHES)],
-            linewidth=1.4,
-            marker="." if len(value["frontier"]) == 1 else None,
+            linewidth=1.5,
+            marker="D" if len(value["frontier"]) == 1 else None,
+            markersize=4,
             label=f"{name} ({value['aiq_gain']:+.3f})",
         )
-    axes.plot(
-        pool["oracle"]["cost"], pool["oracle"]["quality"], "*", color="#000000", markersize=10, label="oracle"
-    )
-    axes.plot(pool["random"]["cost"], pool["random"]["quality"], "x", color="#000000", label="random model")
+    axes.plot(pool["oracle"]["cost"], pool["oracle"]["quality"], "k*", markersize=10, label="oracle")
+    axes.plot(pool["random"]["cost"], pool["random"]["quality"], "kx", label="random model")
+
+
+def _label(axes: Any) -> None:
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter  # noqa: PLC0415 - evaluation only
+
     axes.set_xscale("log")
-    axes.set_xlabel("cost of a call (always the best single model = 1), logarithmic")
-    axes.set_ylabel("mean measured quality")
-    axes.set_title(f"{title}: {pool['prompts']} prompts, {len(pool['models'])} models")
+    axes.set_xticks(_TICKS)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.autoscale(axis="x")
+    axes.set_xlabel("cost of a call; 1: always the best single model")
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(
-        fontsize=7, loc="lower left", bbox_to_anchor=(1.01, 0), title="AIQ above the hull", title_fontsize=7
-    )
+
+
+def _heights(pool: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the range of quality in which the hull and what is above it lies."""
+    hull = [quality for _, quality in pool["hull"]]
+    top = max(quality for value in pool["strategies"].values() for _, quality in value["frontier"])
+    room = 0.05 * (max(top, hull[-1]) - hull[0]) + 1e-3
+    return hull[0] - room, max(top, hull[-1]) + room
