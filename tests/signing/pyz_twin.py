@@ -12,16 +12,21 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import SigningError
+from routeiq_signing.keys import PublicKey
+from routeiq_signing.progress import Progress
 from routeiq_signing.pyz import build_pyz
+from routeiq_signing.verify.bundle import Verified
 
-__all__ = ["Twin", "Verdict", "same", "twin"]
+__all__ = ["Twin", "Verdict", "by_both", "twin", "verify_by_both"]
 
 _SERVER = """
 import contextlib, io, json, sys, traceback
@@ -59,8 +64,31 @@ class Verdict:
         return cls(subject=error.subject, step=getattr(error, "step", 0))
 
 
-def same(told: Verdict, expected: Verdict) -> None:
-    """Fail unless `verify.pyz` told what the command's code did."""
+def by_both(tar: Path, judge: Callable[[], Verified], *arguments: str, now: datetime) -> Verified:
+    """Return what `judge` makes of `tar`, or raise what it raises; fail unless `verify.pyz` says the same of it."""
+    told = twin().verdict(tar, *arguments, now=now)
+    try:
+        verified = judge()
+    except SigningError as error:
+        _same(told, Verdict.refused(error))
+        raise
+    _same(told, Verdict.accepted(verified.report.digest))
+    return verified
+
+
+def verify_by_both(
+    tar: Path, *, key: PublicKey, progress: Progress, now: datetime, copy_to: Path | None = None
+) -> Verified:
+    """Stand in for `verify_bundle_file`, with `by_both`."""
+    return by_both(
+        tar,
+        lambda: verify_bundle_file(tar, key=key, progress=progress, now=now, copy_to=copy_to),
+        *twin().keys(key),
+        now=now,
+    )
+
+
+def _same(told: Verdict, expected: Verdict) -> None:
     assert told == expected
 
 
@@ -95,6 +123,15 @@ class Twin:
         assert told["accepted"] is (result["code"] == 0)
         assert bool(result["err"]) is (result["code"] == 1)
         return Verdict(told["digest"]) if told["accepted"] else Verdict(None, told["subject"], told["step"])
+
+    def keys(self, *keys: PublicKey) -> list[str]:
+        """Return the options that name `keys`."""
+        options = []
+        for key in keys:
+            path = Path(self._folder.name) / f"{key.keyid}.pem"
+            path.write_bytes(key.pem)
+            options += ["--key", str(path)]
+        return options
 
     def close(self) -> None:
         """End the program."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from tests.signing.conftest import NOW, SmallBundle, digest, sha256
+from tests.signing.pyz_twin import verify_by_both
 
-from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.bundle_peek import SBOM_NAME, look_into
 from routeiq_signing.errors import VerificationError
 from routeiq_signing.keys import PrivateKey
@@ -79,7 +79,7 @@ def test_a_provenance_of_this_bundle_is_shown_and_is_not_its_identity(
 ) -> None:
     raw = envelope(payload(small_bundle), key)
     tar = attached(small_bundle, raw).write(tmp_path / "b.tar")
-    verified = verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+    verified = verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
     assert verified.report.digest == small_bundle.attachments.bundle
     assert verified.report.provenance["builder"] == "https://ci.example/runner"
     assert verified.report.provenance["keyid"] == key.public.keyid
@@ -167,7 +167,7 @@ def test_a_wrong_provenance_is_refused_although_our_key_signed_it(
 ) -> None:
     tar = attached(small_bundle, envelope(payload(small_bundle, spoil), key)).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match=message) as refusal:
-        verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
     assert refusal.value.step == 7
     done = verify_with_pyz(small_bundle, tar, public_key_file)
     assert (done.returncode, message in done.stderr) == (1, True)
@@ -179,7 +179,7 @@ def test_a_provenance_by_another_key_is_refused(
     raw = envelope(payload(small_bundle), PrivateKey.generate())
     tar = attached(small_bundle, raw).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match="not signed by a key that may sign this bundle"):
-        verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
 
 
 def test_mix_and_match_of_two_bundles_of_one_key_is_refused(
@@ -188,14 +188,14 @@ def test_mix_and_match_of_two_bundles_of_one_key_is_refused(
     other = small_bundle.with_manifest(version="0.0.9")
     tar = attached(small_bundle, envelope(payload(other), key)).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match="speaks of another bundle"):
-        verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
 
 
 def test_two_provenances_are_refused(small_bundle: SmallBundle, key: PrivateKey, tmp_path: Path) -> None:
     one, two = envelope(payload(small_bundle), key), envelope(payload(small_bundle) + b" ", key)
     tar = attached(small_bundle, one, two).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match="more than one provenance"):
-        verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
 
 
 @pytest.mark.parametrize("changes", [{"media_type": "application/json"}, {"subject": "sha256:" + "5" * 64}])
@@ -205,7 +205,7 @@ def test_a_provenance_attached_to_another_thing_is_refused(
     raw = envelope(payload(small_bundle), key)
     tar = attached(small_bundle, raw, **changes).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match="not attached to this bundle as a sigstore bundle"):
-        verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_hostile_bytes_as_a_provenance_are_refused(
 ) -> None:
     tar = attached(small_bundle, raw).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError) as refusal:
-        verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
     assert refusal.value.step == 7
 
 
@@ -237,7 +237,7 @@ def test_a_deep_payload_and_another_payload_type_are_refused(
     for index, raw in enumerate((message, deep, other)):
         tar = attached(small_bundle, raw).write(tmp_path / f"{index}.tar")
         with pytest.raises(VerificationError):
-            verify_bundle_file(tar, key=key.public, progress=QuietProgress(), now=NOW)
+            verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
 
 
 def test_a_look_without_a_key_says_that_nothing_was_checked(

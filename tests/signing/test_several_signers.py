@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.signing.conftest import NOW, SmallBundle
-from tests.signing.pyz_twin import twin
+from tests.signing.pyz_twin import by_both, twin
 
 from routeiq_appliance.cli.main import main
 from routeiq_signing.bundle_file import pinned, verify_bundle_file
@@ -18,6 +18,7 @@ from routeiq_signing.errors import SigningError, VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.progress import QuietProgress
 from routeiq_signing.sigstore_bundle import message_bundle
+from routeiq_signing.verify.bundle import Verified
 from routeiq_signing.verify.order import signature_name
 from routeiq_signing.verify.report import Report
 from routeiq_signing.verify.trust import SeveralKeys
@@ -32,7 +33,12 @@ class Signed:
 
     def report(self, *keys: PrivateKey, required: int = 1) -> Report:
         trust = SeveralKeys([pinned(key.public) for key in keys], required)
-        return verify_bundle_file(self.tar, key=trust, progress=QuietProgress(), now=NOW).report
+        options = [*twin().keys(*(key.public for key in keys)), "--require", str(required)]
+
+        def judge() -> Verified:
+            return verify_bundle_file(self.tar, key=trust, progress=QuietProgress(), now=NOW)
+
+        return by_both(self.tar, judge, *options, now=NOW).report
 
 
 @pytest.fixture

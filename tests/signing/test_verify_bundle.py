@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.signing.pyz_twin import verify_by_both
 
 from routeiq_signing.bundle_file import inspect_bundle_file, pinned, verify_bundle_file
 from routeiq_signing.bundle_tar import write_tar
@@ -143,7 +144,7 @@ def run_pyz(pyz: Path, tar: Path, key: Path, *more: str) -> subprocess.Completed
 
 
 def test_a_good_bundle_is_accepted(bundle_tar: Path, key: PrivateKey) -> None:
-    verified = verify_bundle_file(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
+    verified = verify_by_both(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
     assert verified.report.accepted
     assert verified.report.sequence == 7
     assert verified.report.bytes == bundle_tar.stat().st_size
@@ -153,7 +154,7 @@ def test_a_good_bundle_is_accepted(bundle_tar: Path, key: PrivateKey) -> None:
 def test_the_copy_holds_every_member(bundle_tar: Path, key: PrivateKey, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    verify_bundle_file(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW, copy_to=copy)
+    verify_by_both(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW, copy_to=copy)
     found = {str(path.relative_to(copy)): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     assert found == members(bundle_tar)
 
@@ -186,13 +187,13 @@ def test_another_key_is_refused(bundle_tar: Path, tmp_path: Path, pyz: Path) -> 
     path = tmp_path / "other.pem"
     path.write_bytes(other.public.pem)
     with pytest.raises(VerificationError, match="not signed by the pinned key"):
-        verify_bundle_file(bundle_tar, key=other.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(bundle_tar, key=other.public, progress=QuietProgress(), now=NOW)
     assert run_pyz(pyz, bundle_tar, path).returncode == 1
 
 
 def test_an_expired_bundle_is_refused(bundle_tar: Path, key: PrivateKey) -> None:
     with pytest.raises(VerificationError, match="expired on 2099-01-01T00:00:00Z") as refusal:
-        verify_bundle_file(
+        verify_by_both(
             bundle_tar, key=key.public, progress=QuietProgress(), now=datetime(2099, 1, 1, tzinfo=UTC)
         )
     assert refusal.value.step == 5
@@ -202,7 +203,7 @@ def test_nothing_is_parsed_before_its_signature(bundle_tar: Path, key: PrivateKe
     """A broken document with a broken signature is refused for the signature."""
     bundle_tar.write_bytes(replaced(bundle_tar, "bundle.json", b"{" * 100))
     with pytest.raises(VerificationError) as refusal:
-        verify_bundle_file(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
     assert refusal.value.step == 2
 
 
@@ -216,13 +217,13 @@ def test_a_manifest_that_names_a_missing_blob_is_refused(small_bundle, tmp_path:
     )
     tar = other.write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match="index.json|manifest.json|is missing") as refusal:
-        verify_bundle_file(tar, key=other.key.public, progress=QuietProgress(), now=NOW)
+        verify_by_both(tar, key=other.key.public, progress=QuietProgress(), now=NOW)
     assert refusal.value.step == 8
 
 
 def test_drift_is_told(small_bundle, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     drifted = small_bundle.with_manifest(drift=("openssl 3.0.1 -> 3.0.2",))
-    report = verify_bundle_file(
+    report = verify_by_both(
         drifted.write(tmp_path / "b.tar"), key=drifted.key.public, progress=QuietProgress(), now=NOW
     ).report
     assert any("openssl 3.0.1 -> 3.0.2" in text for text in report.warnings)
@@ -230,7 +231,7 @@ def test_drift_is_told(small_bundle, tmp_path: Path) -> None:  # type: ignore[no
 
 def test_a_key_beside_the_tar_is_warned_of(bundle_tar: Path, key: PrivateKey) -> None:
     (bundle_tar.parent / "routeiq.pub").write_bytes(key.public.pem)
-    report = verify_bundle_file(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW).report
+    report = verify_by_both(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW).report
     assert any("routeiq.pub lies beside the tar" in text for text in report.warnings)
 
 
@@ -255,7 +256,7 @@ def test_reads_short_of_a_block_are_joined(bundle_tar: Path, key: PrivateKey) ->
 
 def test_inspect_tells_what_an_unverified_tar_says(bundle_tar: Path, key: PrivateKey) -> None:
     manifest, digest = inspect_bundle_file(bundle_tar)
-    verified = verify_bundle_file(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
+    verified = verify_by_both(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
     assert manifest == verified.manifest
     assert f"sha256:{digest}" == verified.report.digest
 
