@@ -61,6 +61,8 @@ class _Parts:
             if not isinstance(part, dict):
                 continue
             kind = part.get("type")
+            if not isinstance(kind, str):
+                continue
             if kind in _IMAGES:
                 self.images += 1
             elif kind in _AUDIO:
