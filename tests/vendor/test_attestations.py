@@ -7,15 +7,16 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from routeiq_signing.progress import QuietProgress
+from routeiq_signing.progress import Progress, QuietProgress
 from routeiq_vendor.attestations.document import MAX_PROVENANCE, check_provenance
+from routeiq_vendor.attestations.index import Answers
 from routeiq_vendor.attestations.store import (
     AttestationsLock,
     Kept,
@@ -166,33 +167,50 @@ def test_without_a_lock_nothing_is_asked(
     assert index.asked == []
 
 
+class Served:
+    """Answers as `ask_index` does, with this content for the wheel, or without."""
+
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+
+    def __call__(self, wanted: Mapping[str, Sequence[str]], into: Path, progress: Progress) -> Answers:
+        del progress
+        if self.content is None or NAME not in wanted["demo-pkg"]:
+            return Answers({}, (), speaks_json=True)
+        (into / "answer").write_bytes(self.content)
+        return Answers({NAME: into / "answer"}, (), speaks_json=True)
+
+
 def test_a_lost_one_stops_a_release_and_marks_a_development_build(
-    index: Index, wheels: list[Wheel], pool: Pool, tmp_path: Path
+    wheels: list[Wheel], pool: Pool, tmp_path: Path
 ) -> None:
-    index.serve(raw(provenance()))
     path = tmp_path / "attestations.lock.json"
-    lock = renew_attestations(wheels, pool, QuietProgress())
+    ours, other = Served(raw(provenance())), Served(raw(provenance(predicate={"other": 1})))
+    lock = renew_attestations(wheels, pool, QuietProgress(), ask=ours)
     write_document(path, lock)
     pool.path(lock.wheels[NAME].provenance).unlink()
+
+    def fetch(ask: Served, *, offline: bool, release: bool) -> Kept:
+        return fetch_attestations(
+            wheels, path, pool, QuietProgress(), offline=offline, release=release, ask=ask
+        )
+
     with pytest.raises(PoolError, match="OFFLINE=1 forbids"):
-        fetch_attestations(wheels, path, pool, QuietProgress(), offline=True, release=False)
-    index.serve(raw(provenance(predicate={"other": 1})))  # the index serves another one by now
-    with pytest.raises(DownloadError, match="no longer has the locked attestations"):
-        fetch_attestations(wheels, path, pool, QuietProgress(), offline=False, release=True)
-    kept = fetch_attestations(wheels, path, pool, QuietProgress(), offline=False, release=False)
+        fetch(ours, offline=True, release=False)
+    for ask in (other, Served(None)):  # the index serves another one by now, or none
+        with pytest.raises(DownloadError, match="no longer has the locked attestations"):
+            fetch(ask, offline=False, release=True)
+    kept = fetch(other, offline=False, release=False)
     assert (kept.kept, kept.lost) == ((), (NAME,))
-    index.serve(raw(provenance()))
-    kept = fetch_attestations(wheels, path, pool, QuietProgress(), offline=False, release=True)
-    assert [item.filename for item in kept.kept] == [NAME]
+    assert [item.filename for item in fetch(ours, offline=False, release=True).kept] == [NAME]
 
 
 def test_an_attestation_of_another_file_is_refused_and_nothing_is_kept(
-    index: Index, wheels: list[Wheel], pool: Pool
+    wheels: list[Wheel], pool: Pool
 ) -> None:
     before = set((pool.root / "sha256").iterdir())
-    index.serve(raw(provenance(sha256="0" * 64)))
     with pytest.raises(DownloadError, match="with another digest or name"):
-        renew_attestations(wheels, pool, QuietProgress())
+        renew_attestations(wheels, pool, QuietProgress(), ask=Served(raw(provenance(sha256="0" * 64))))
     assert set((pool.root / "sha256").iterdir()) == before
 
 

@@ -6,7 +6,7 @@ build goes on without and is marked.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from routeiq_signing.progress import Progress
 from routeiq_vendor.attestations.document import check_provenance
-from routeiq_vendor.attestations.index import ask_index
+from routeiq_vendor.attestations.index import Answers, ask_index
 from routeiq_vendor.documents import Document, read_document
 from routeiq_vendor.errors import DownloadError, PoolError
 from routeiq_vendor.pool import Pool
@@ -24,6 +24,8 @@ from routeiq_vendor.wheels.store import Wheel
 __all__ = ["LOCK", "Attestation", "AttestationsLock", "Kept", "fetch_attestations", "renew_attestations"]
 
 LOCK = "attestations.lock.json"
+Ask = Callable[[Mapping[str, Sequence[str]], Path, Progress], Answers]
+"""`ask_index`, or a test's own."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -72,7 +74,9 @@ class Kept:
         return text + (f", {len(self.lost)} lost: {', '.join(self.lost[:5])}" if self.lost else "")
 
 
-def renew_attestations(wheels: Iterable[Wheel], pool: Pool, progress: Progress) -> AttestationsLock:
+def renew_attestations(
+    wheels: Iterable[Wheel], pool: Pool, progress: Progress, *, ask: Ask = ask_index
+) -> AttestationsLock:
     """Ask the index about every wheel, put what it has into the pool, and return the lock of it.
 
     Raises `DownloadError` for a provenance that is not about its wheel, or when an index could not be asked.
@@ -80,7 +84,7 @@ def renew_attestations(wheels: Iterable[Wheel], pool: Pool, progress: Progress) 
     known = {wheel.filename: wheel for wheel in wheels}
     locked: dict[str, LockedAttestation] = {}
     with tempfile.TemporaryDirectory(dir=pool.root, prefix="attestations-") as folder:
-        answers = ask_index(_by_project(known.values()), Path(folder), progress)
+        answers = ask(_by_project(known.values()), Path(folder), progress)
         if answers.faults:
             raise DownloadError(
                 f"the index could not be asked for attestations of {', '.join(answers.faults[:5])}",
@@ -97,7 +101,14 @@ def renew_attestations(wheels: Iterable[Wheel], pool: Pool, progress: Progress) 
 
 
 def fetch_attestations(
-    wheels: Iterable[Wheel], lock_path: Path, pool: Pool, progress: Progress, *, offline: bool, release: bool
+    wheels: Iterable[Wheel],
+    lock_path: Path,
+    pool: Pool,
+    progress: Progress,
+    *,
+    offline: bool,
+    release: bool,
+    ask: Ask = ask_index,
 ) -> Kept:
     """Have the provenance of each of these wheels that the lock names in the pool; without a lock there is none.
 
@@ -114,7 +125,12 @@ def fetch_attestations(
     }
     missing = [name for name, entry in sorted(wanted.items()) if not pool.has(entry.provenance)]
     if missing and not offline:
-        _take([known[name] for name in missing], wanted, pool, progress)
+        _take(
+            [known[name] for name in missing],
+            wanted,
+            pool,
+            lambda projects, into: ask(projects, into, progress),
+        )
         missing = [name for name in missing if not pool.has(wanted[name].provenance)]
     if missing and (release or offline):
         names = ", ".join(missing[:5])
@@ -138,11 +154,14 @@ def fetch_attestations(
 
 
 def _take(
-    wheels: Sequence[Wheel], wanted: Mapping[str, LockedAttestation], pool: Pool, progress: Progress
+    wheels: Sequence[Wheel],
+    wanted: Mapping[str, LockedAttestation],
+    pool: Pool,
+    ask: Callable[[Mapping[str, Sequence[str]], Path], Answers],
 ) -> None:
     """Fetch again; only the very bytes that the lock names are taken."""
     with tempfile.TemporaryDirectory(dir=pool.root, prefix="attestations-") as folder:
-        for name, path in ask_index(_by_project(wheels), Path(folder), progress).found.items():
+        for name, path in ask(_by_project(wheels), Path(folder)).found.items():
             try:
                 pool.add_file(path, expect_sha256=wanted[name].provenance)
             except PoolError:
