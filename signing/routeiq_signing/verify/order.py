@@ -47,8 +47,8 @@ def signer_of(name: str, document: str) -> str | None:
 
 
 def is_signature(name: str, document: str) -> bool:
-    """Tell whether `name` is a signature of `document` by some key."""
-    return bool(_SIGNATURE.match(name)) and name.startswith(document + ".")
+    """Tell whether `name` is a signature of `document` (or of SHA256SUMS by a further signer) by some key."""
+    return signer_of(name, document) is not None
 
 
 def member_order(names: Iterable[str]) -> list[str]:
@@ -57,13 +57,13 @@ def member_order(names: Iterable[str]) -> list[str]:
 
 
 def _rank(name: str) -> tuple[int, str]:
+    if _SUMS_SIGNATURE.match(name):
+        return (9, name)  # after SHA256SUMS.sig, the first signer's
     for rank, document in enumerate(HEAD):
         if name == document:
             return (rank * 2, name)
         if is_signature(name, document):
             return (rank * 2 + 1, name)
-    if _SUMS_SIGNATURE.match(name):
-        return (9, name)
     if name in _DOCUMENTS:
         return (10 + _DOCUMENTS.index(name), name)
     return (20, name)
