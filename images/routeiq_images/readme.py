@@ -12,6 +12,7 @@ You need the public key (routeiq.pub) from whoever sent this, by another way tha
 
      tar -xf {tar} verify.pyz
      python3 verify.pyz {tar} --key routeiq.pub
+     (where the site trusts a root: --root /var/lib/routeiq/trust, or --root 1.root.json --fingerprint HEX)
 
    The verifier came with the tar, so compare its digest (sha256sum verify.pyz) over a second channel once, or
    verify by hand:
