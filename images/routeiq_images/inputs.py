@@ -15,12 +15,11 @@ from typing import Any
 import rfc8785
 
 from routeiq_images.materials import Materials, source_files
+from routeiq_images.rebuild_inputs import INPUTS_SCHEMA
 from routeiq_signing.bundle_tar import write_tar
 from routeiq_signing.progress import Progress
 
-__all__ = ["INPUTS_SCHEMA", "write_inputs"]
-
-INPUTS_SCHEMA = "routeiq.inputs/v1"
+__all__ = ["write_inputs"]
 
 
 def write_inputs(materials: Materials, path: Path, progress: Progress) -> None:

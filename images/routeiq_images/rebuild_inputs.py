@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from routeiq_images.errors import ImagesError
-from routeiq_images.inputs import INPUTS_SCHEMA
 from routeiq_signing.errors import DocumentError
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import InputsEntry, check_path
@@ -23,8 +22,9 @@ from routeiq_signing.progress import Advance, Progress
 from routeiq_signing.strict_json import loads
 from routeiq_signing.tar_format import BLOCK, end_padding, header, padding
 
-__all__ = ["Inputs", "lay_out", "unpack_inputs"]
+__all__ = ["INPUTS_SCHEMA", "Inputs", "lay_out", "unpack_inputs"]
 
+INPUTS_SCHEMA = "routeiq.inputs/v1"
 _NAME = "inputs.json"
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})\Z")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
