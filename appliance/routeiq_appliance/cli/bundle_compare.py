@@ -51,7 +51,7 @@ def rebuild(
     Runs the build of the verified inputs, as whoever calls. With --sign an identical result is signed; the signature
     lies beside TAR, TAR.<keyid>.builder.json (docs/rebuild.md).
     """
-    from routeiq_images.rebuild import rebuild as build_again  # noqa: PLC0415  the builder's libraries
+    from routeiq_images.rebuild import rebuild as build_again  # noqa: PLC0415
     from routeiq_signing.trust_builders import write_builder_signature  # noqa: PLC0415
 
     site = site_trust(
