@@ -19,11 +19,12 @@ from routeiq_router.data.embedding import embed_prompts
 from routeiq_router.data.split import SPLIT_RULE, fold_numbers, held_out, prompt_fingerprints
 from routeiq_router.embedder import TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
+from routeiq_router.evaluation.nested import check_apart
 from routeiq_router.evaluation.report import quality_report
 from routeiq_router.judged import FOREIGN_SHARE
 from routeiq_router.strategies.interface import Inputs
 from routeiq_router.strategies.registry import strategy
-from routeiq_router.text import SURFACE, foreign_share
+from routeiq_router.text import SURFACE, foreign_share, prompt_digest
 from routeiq_router.training.pinned import pinned_threads
 from routeiq_router.training.selection import INNER_FOLDS, Training, fit_predict, select_params
 from routeiq_signing.progress import Progress
@@ -56,7 +57,8 @@ def train(
 ) -> Artifact:
     """Return the artifact; `dump_artifact` gives its files.
 
-    Raises `RouterError` for an unknown strategy, too few prompts, or a process without pinned kernels.
+    Raises `RouterError` for an unknown strategy, too few prompts, a prompt on both sides of the split, or a process
+    without pinned kernels.
     """
     chosen = strategy(request.strategy)
     if not 0 <= request.holdout <= 0.5:
@@ -65,6 +67,8 @@ def train(
     teach, judge = np.flatnonzero(~outside), np.flatnonzero(outside)
     if len(teach) < MIN_PROMPTS:
         raise RouterError(f"{len(teach)} prompts to train on, want at least {MIN_PROMPTS}")
+    digests = [prompt_digest(prompt) for prompt in data.prompts]
+    check_apart(teach, judge, digests)
     inputs = embed_prompts(embedder, data.prompts, cache=cache, progress=progress)
     training = Training(inputs, data.scores, fold_numbers(data.prompts, INNER_FOLDS)).take(teach)
     with pinned_threads():
