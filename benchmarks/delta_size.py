@@ -77,7 +77,7 @@ def main() -> int:
             rows.append(row(f"wheel {wanted} ({wheel.size / MB:.2f} MB)", old, new, limit(wheel)))
         layers = gateway_layers(old)
         most = max(layer_count(old).values())
-    result = {
+    result: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "python": platform.python_version()},
         "commit": commit,
