@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from routeiq_router.limits import DEFAULT_LIMITS, Limits
-from routeiq_router.text import is_blank
 
 __all__ = ["PromptText", "prompt_text", "user_words"]
 
@@ -94,7 +93,8 @@ def user_words(text: str, limits: Limits = DEFAULT_LIMITS) -> str:
         text = f"{text[:head]}\n{text[-tail:]}"
     text = _CONTROL.sub(" ", text)
     rest = _without_logs(_short_code(_without_injected(text))).strip()
-    return "" if is_blank(rest) else rest
+    # As `text.is_blank` has it, which would bring numpy into gateways that route without an artifact.
+    return rest if any(character.isalnum() for character in rest) else ""
 
 
 def _texts(message: dict[str, Any]) -> Iterator[str]:

@@ -4,10 +4,10 @@ Unknown names are relayed untouched in the upstream's body (`routeiq.extra_param
 library, which takes addresses, credentials, file names and callbacks from them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from routeiq_appliance.api.fields.anthropic import COUNT_TOKENS, MESSAGES, check_messages, messages_texts
+from routeiq_appliance.api.fields.anthropic import COUNT_TOKENS, MESSAGES, check_messages
 from routeiq_appliance.api.fields.checks import Fields, bad
 from routeiq_appliance.api.fields.forbidden import is_forbidden, require_no_addresses
 from routeiq_appliance.api.fields.media import IMAGE, MODERATION, RERANK, SPEECH, TRANSCRIPTION
@@ -15,15 +15,15 @@ from routeiq_appliance.api.fields.openai import (
     CHAT,
     EMBEDDING,
     TEXT,
-    chat_texts,
     check_chat,
     check_sampling,
     text_texts,
 )
-from routeiq_appliance.api.fields.responses import RESPONSES, check_responses, responses_texts
+from routeiq_appliance.api.fields.responses import RESPONSES, check_responses
 from routeiq_appliance.errors import CallError
 from routeiq_appliance.limits import Limits
 from routeiq_appliance.pipeline.types import Kind
+from routeiq_router.prompt import prompt_text
 
 __all__ = ["EVERYTHING", "FIELDS", "REQUIRED", "check_fields", "user_text"]
 
@@ -59,13 +59,13 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
 _KEPT_HERE = frozenset({"cache", "metadata", "stream", "store"})
 _STREAMED = frozenset[Kind]({"chat", "text", "messages", "responses"})
 _MAX_EXTRA = 64
-_TEXTS: Mapping[Kind, Callable[[Mapping[str, Any]], list[str]]] = {
-    "chat": chat_texts,
-    "text": text_texts,
-    "messages": messages_texts,
-    "count_tokens": messages_texts,
-    "responses": responses_texts,
+_CONVERSATIONS: Mapping[Kind, str] = {
+    "chat": "messages",
+    "messages": "messages",
+    "count_tokens": "messages",
+    "responses": "input",
 }
+"""Where the turns of a conversation are."""
 
 
 def check_fields(
@@ -135,13 +135,10 @@ def _check_contents(kind: Kind, body: Mapping[str, Any], params: dict[str, Any],
 
 
 def user_text(kind: Kind, params: Mapping[str, Any], limits: Limits) -> str:
-    """Return what the users wrote, for routing: the end of it when it is long."""
-    texts = _TEXTS.get(kind)
-    kept: list[str] = []
-    room = limits.routing_prompt_chars
-    for part in reversed(texts(params) if texts is not None else ()):
-        if room <= 0:
-            break
-        kept.append(part[-room:])
-        room -= len(part) + 1
-    return "\n".join(reversed(kept))
+    """Return what the users asked, for routing, without what harnesses add: the end of it when it is long."""
+    turns = _CONVERSATIONS.get(kind)
+    if turns is not None:
+        text = prompt_text(params[turns]).text
+    else:
+        text = "\n".join(text_texts(params)) if kind == "text" else ""
+    return text[-limits.routing_prompt_chars :]

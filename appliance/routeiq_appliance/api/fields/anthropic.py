@@ -19,7 +19,7 @@ from routeiq_appliance.api.fields.checks import (
 from routeiq_appliance.api.fields.forbidden import require_no_addresses
 from routeiq_appliance.limits import Limits
 
-__all__ = ["COUNT_TOKENS", "MESSAGES", "check_messages", "messages_texts"]
+__all__ = ["COUNT_TOKENS", "MESSAGES", "check_messages"]
 
 
 def _named(value: Any) -> bool:
@@ -82,17 +82,3 @@ def check_messages(params: Mapping[str, Any], limits: Limits) -> None:
         if not isinstance(kind, str) or not (kind == "custom" or kind.startswith(_OURS)):
             where = f"tools[{number}].type"
             raise bad(f"`{where}`: only tools that the caller runs are possible (custom, bash, …)", where)
-
-
-def messages_texts(params: Mapping[str, Any]) -> list[str]:
-    """Return what the users wrote; results of tools are not theirs."""
-    texts: list[str] = []
-    for message in params["messages"]:
-        content = message["content"]
-        if message["role"] != "user":
-            continue
-        if isinstance(content, str):
-            texts.append(content)
-        else:
-            texts += [p["text"] for p in content if p["type"] == "text" and isinstance(p.get("text"), str)]
-    return texts

@@ -28,7 +28,7 @@ from routeiq_appliance.api.fields.checks import (
 from routeiq_appliance.api.fields.forbidden import require_no_addresses
 from routeiq_appliance.limits import Limits
 
-__all__ = ["CHAT", "EMBEDDING", "TEXT", "chat_texts", "check_chat", "check_sampling", "text_texts"]
+__all__ = ["CHAT", "EMBEDDING", "TEXT", "check_chat", "check_sampling", "text_texts"]
 
 _A_NUMBER_2 = ("a number from -2 to 2", a_number(-2, 2))
 _A_COUNT = ("a whole number above 0", an_integer(1))
@@ -104,23 +104,10 @@ def check_sampling(body: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         raise bad("`stream_options` is for streams: set `stream` too", "stream_options")
 
 
-def chat_texts(params: Mapping[str, Any]) -> list[str]:
-    """Return what the users wrote."""
-    return [text for m in params["messages"] if m["role"] == "user" for text in _texts(m.get("content"))]
-
-
 def text_texts(params: Mapping[str, Any]) -> list[str]:
     """Return the prompts."""
     prompt = params["prompt"]
     return [prompt] if isinstance(prompt, str) else [item for item in prompt if isinstance(item, str)]
-
-
-def _texts(content: Any) -> list[str]:
-    if isinstance(content, str):
-        return [content]
-    if not isinstance(content, list):
-        return []
-    return [part["text"] for part in content if part.get("type") == "text"]
 
 
 def check_chat(params: Mapping[str, Any], limits: Limits) -> None:

@@ -22,7 +22,7 @@ from routeiq_appliance.api.fields.checks import (
 from routeiq_appliance.api.fields.forbidden import require_no_addresses
 from routeiq_appliance.limits import Limits
 
-__all__ = ["RESPONSES", "check_responses", "responses_texts"]
+__all__ = ["RESPONSES", "check_responses"]
 
 _KEPT = ("background", "conversation", "previous_response_id")
 _ROLES = ("assistant", "developer", "system", "user")
@@ -104,20 +104,3 @@ def _check_item(item: dict[str, Any], where: str) -> None:
             )
     elif not a_string(item["type"]):
         raise bad(f"`{where}.type` must be a string", f"{where}.type")
-
-
-def responses_texts(params: Mapping[str, Any]) -> list[str]:
-    """Return what the users wrote."""
-    items = params["input"]
-    if isinstance(items, str):
-        return [items]
-    texts: list[str] = []
-    for item in items:
-        content = item.get("content")
-        if item.get("role") != "user":
-            continue
-        if isinstance(content, str):
-            texts.append(content)
-        elif isinstance(content, list):
-            texts += [p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str)]
-    return texts
