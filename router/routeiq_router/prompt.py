@@ -20,7 +20,7 @@ from routeiq_router.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["PromptText", "prompt_text", "user_words"]
 
-_TEXT_PARTS = {"text", "input_text"}
+_TEXT_PARTS = ("text", "input_text")
 _ENOUGH_CHARS = 200
 """A last turn of fewer is read with the turns before it."""
 _MAX_TURNS = 8
