@@ -4,6 +4,7 @@ No database is reachable here: the records are of the real format, written from 
 """
 
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,3 +231,13 @@ def test_wrong_usage_is_exit_2_and_no_data_is_no_scan(site: Site, tmp_path: Path
 def test_a_bundle_without_a_bill_of_materials_is_not_called_clean(site: Site) -> None:
     done = site.scan("--osv", site.osv, "--key", site.pub, tar=site.bare)
     assert (done.exit_code, "older version" in str(done.exception)) == (1, True)
+
+
+@pytest.mark.parametrize("library", ["semver", "debian.debian_support"])
+def test_where_a_library_is_absent_the_verb_says_so_and_scans_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    done = site.scan("--osv", site.osv, "--key", site.pub)
+    assert (done.exit_code, "which is not in the gateway image" in str(done.exception)) == (1, True)
+    assert done.stdout == ""
