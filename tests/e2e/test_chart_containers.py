@@ -40,7 +40,7 @@ VALUES = {
         ],
         "routeiq": {
             "auto": {
-                "artifact": "routers/minilm-llmrouter-v1",
+                "artifact": "routers/minilm-llmrouter-v2",
                 "model_map": MODEL_MAP,
             }
         },
