@@ -1,12 +1,14 @@
 """How fast a bundle is verified, against nothing but hashing the same file, side by side in one run.
 
-    .venv/bin/python benchmarks/verify_rate.py [TAR --key PUB] [--megabytes N] [--rounds N]
+    .venv/bin/python benchmarks/verify_rate.py [TAR --key PUB] [--megabytes N] [--rounds N] [--out FILE]
 
-Without TAR it signs a bundle of random bytes in a temporary folder. Two raw references, because neither is obviously
-the fair one: `hashlib.file_digest`, which is what one would type, and a loop over one reused 1 MiB buffer, which is
-how the verifier reads. Every round runs all of them one after the other, so that what else the machine does hits
-each; ratios are taken within a round, against the faster reference, and their median counts. The file is in the page
-cache: this measures work, not the disk. Prints a Markdown table, writes results/verify_rate.json; exit 1 below 0.8.
+Without TAR it signs a bundle of random bytes in a temporary folder (twice its size is needed there, see TMPDIR). Two
+raw references, because neither is obviously the fair one: `hashlib.file_digest`, which is what one would type, and a
+loop over one reused 1 MiB buffer, which is how the verifier reads. Every round runs all of them one after the other,
+so that what else the machine does hits each; ratios are taken within a round, against the faster reference, and their
+median counts. The file is in the page cache: this measures work, not the disk. Then each verifier runs once in a
+process of its own, which tells its peak memory. Prints a Markdown table, writes results/verify_rate.json; exit 1 below
+0.9 of the rate or above 80 MB.
 """
 
 import argparse
@@ -40,7 +42,7 @@ from routeiq_signing.pyz import build_pyz
 from routeiq_signing.strict_json import dumps
 
 RESULT = Path(__file__).parent / "results/verify_rate.json"
-REQUIRED, TARGET = 0.8, 0.9
+REQUIRED, MOST = 0.9, 80_000_000
 MIB = 1 << 20
 LAYERS = 8
 FILE_DIGEST, LOOP = "raw: hashlib.file_digest", "raw: 1 MiB buffer, reused"
@@ -53,6 +55,7 @@ def main() -> int:
     parser.add_argument("--key", type=Path, help="public key (PEM) of TAR")
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=RESULT, help="where the figures go as JSON")
     arguments = parser.parse_args()
     if (arguments.tar is None) != (arguments.key is None):
         parser.error("TAR and --key go together")
@@ -64,10 +67,47 @@ def main() -> int:
         pyz.write_bytes(build_pyz())
         times = measure(runs_of(tar, key, pyz), arguments.rounds)
         result = summarise(times, tar.stat().st_size)
+        for name, peak in peaks(tar, key, pyz).items():
+            result["runs"][name]["peak_mb"] = round(peak / 1e6, 1)
     print(table(result))
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if result["ratio"] >= REQUIRED else 1
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    return 0 if met(result) else 1
+
+
+_PEAK = """
+import re, runpy, sys
+from pathlib import Path
+program, *sys.argv[1:] = sys.argv[1:]
+try:
+    if program == "routeiq":
+        from routeiq_appliance.cli.main import main
+        main()
+    else:
+        runpy.run_path(program, run_name="__main__")
+except SystemExit as stopped:
+    if stopped.code:
+        raise
+sys.stderr.write(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1] + "\\n")
+"""
+
+
+def peaks(tar: Path, key: Path, pyz: Path) -> dict[str, int]:
+    """Return each verifier's peak memory in bytes, as its own process tells it at its end."""
+    found = {}
+    for name, arguments in (
+        (COMMAND, ["routeiq", "bundle", "verify", str(tar), "--key", str(key)]),
+        (STANDALONE, [str(pyz), str(tar), "--key", str(key)]),
+    ):
+        command = [sys.executable, "-c", _PEAK, *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found[name] = int(done.stderr.splitlines()[-1]) * 1024
+    return found
+
+
+def met(result: dict[str, Any]) -> bool:
+    most = max(run.get("peak_mb", 0) for run in result["runs"].values())
+    return bool(result["ratio"] >= REQUIRED and most * 1e6 <= MOST)
 
 
 def runs_of(tar: Path, key: Path, pyz: Path) -> dict[str, Callable[[], object]]:
@@ -104,7 +144,7 @@ def summarise(times: dict[str, list[float]], size: int) -> dict[str, Any]:
         "rounds": len(raw),
         "ratio": round(ratios[COMMAND], 3),
         "required": REQUIRED,
-        "target": TARGET,
+        "peak_mb_allowed": MOST / 1e6,
         "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "python": platform.python_version()},
         "runs": {
             name: {
@@ -119,14 +159,13 @@ def summarise(times: dict[str, list[float]], size: int) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     lines = [f"{result['bytes'] / 1e6:.0f} MB, {result['rounds']} rounds\n"]
-    lines += ["| what | GB/s | of the faster raw |", "|---|---|---|"]
+    lines += ["| what | GB/s | of the faster raw | peak MB |", "|---|---|---|---|"]
     lines += [
-        f"| {name} | {run['gb_per_s']:.2f} | {run['ratio']:.2f} |" for name, run in result["runs"].items()
+        f"| {name} | {run['gb_per_s']:.2f} | {run['ratio']:.2f} | {run.get('peak_mb', '')} |"
+        for name, run in result["runs"].items()
     ]
-    verdict = "met" if result["ratio"] >= REQUIRED else "MISSED"
-    return "\n".join(
-        [*lines, f"\nrequired {REQUIRED} ({verdict}), target {TARGET}: measured {result['ratio']:.2f}"]
-    )
+    verdict = "met" if met(result) else "MISSED"
+    return "\n".join([*lines, f"\nrequired {REQUIRED} and {MOST / 1e6:.0f} MB: {verdict}"])
 
 
 def file_digest(path: Path) -> str:
