@@ -72,12 +72,14 @@ class Stage:
         return layout_model(self._workspace.pool, weights, folder, files=tuple(weights.files))
 
     def artifact(self, kind: str, strategy: str) -> Path:
-        """Return an artifact of `strategy` for the embedder `kind`; trained unless one is there that loads."""
+        """Return an artifact of `strategy` for the embedder `kind`: a committed one that loads, or one trained here."""
         embedder: Path = getattr(self, kind)
         folder = self.folder / f"{strategy}-{kind}"
-        if not _loads(folder, embedder):
-            arguments = ("--data", DATA / SETS[0], "--strategy", strategy, "--embedder", embedder)
-            routeiq("router", "train", *arguments, "--out", folder)
+        for known in (*sorted((ROOT / "router/pretrained").iterdir(), reverse=True), folder):
+            if _loads(known, embedder, strategy):
+                return known
+        arguments = ("--data", DATA / SETS[0], "--strategy", strategy, "--embedder", embedder)
+        routeiq("router", "train", *arguments, "--out", folder)
         return folder
 
     def _lay_out(self, name: str, files: dict[str, str]) -> Path:
@@ -91,9 +93,8 @@ class Stage:
         return read_document(self._workspace.locks / "weights.lock.json", WeightsLock).models[_MODEL]
 
 
-def _loads(artifact: Path, embedder: Path) -> bool:
+def _loads(artifact: Path, embedder: Path, strategy: str) -> bool:
     try:
-        Router.load(read_unsigned(artifact), read_unsigned(embedder))
+        return Router.load(read_unsigned(artifact), read_unsigned(embedder)).strategy == strategy
     except RouteIQError:
         return False
-    return True
