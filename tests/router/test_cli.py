@@ -41,9 +41,12 @@ def trained(routeiq, small_file, tmp_path_factory):
 
 
 def test_strategies_are_listed(routeiq):
-    assert routeiq("strategies").stdout.startswith("ensemble ")
+    text = routeiq("strategies").stdout
+    assert text.startswith("best ")
+    assert "above the hull of single models: " in text
     rows = json.loads(routeiq("strategies", "--json").stdout)["strategies"]
-    assert [row["name"] for row in rows] == ["ensemble", "knn", "ridge"]
+    assert {"ensemble", "guarded", "knn", "ridge"} <= {row["name"] for row in rows}
+    assert all({"summary", "needs", "measured"} <= set(row) for row in rows)
 
 
 def test_training_pins_its_process_whatever_the_environment_says(routeiq, small_file, trained):

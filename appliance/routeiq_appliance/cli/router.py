@@ -52,12 +52,20 @@ router.add_command(evaluate)
 @router.command()
 @json_option
 def strategies(as_json: bool) -> None:
-    """List the routing strategies and what each looks at."""
+    """List the routing strategies, what each looks at and what it was measured to be worth."""
+    from routeiq_router.measured import read_measured, shown
     from routeiq_router.strategies.registry import strategy, strategy_names
 
-    found = [strategy(name) for name in strategy_names()]
-    rows = [{"name": one.name, "summary": one.summary, "needs": one.needs} for one in found]
-    text = "\n".join(f"{row['name']:<10} {row['summary']}  (needs {row['needs']})" for row in rows)
+    found, measured = [strategy(name) for name in strategy_names()], read_measured()
+    rows = [
+        {"name": one.name, "summary": one.summary, "needs": one.needs, "measured": measured.get(one.name, {})}
+        for one in found
+    ]
+    text = "\n".join(
+        f"{one.name:<10} {one.summary}  (needs {one.needs})\n"
+        f"{'':<10} above the hull of single models: {shown(measured.get(one.name, {}))}"
+        for one in found
+    )
     emit({"strategies": rows}, as_json=as_json, text=text)
 
 
