@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routeiq_router.limits import DEFAULT_LIMITS
@@ -126,6 +126,7 @@ def test_of_two_hundred_turns_the_newest_count():
     assert "question number 3\n" not in text
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
@@ -139,6 +140,7 @@ def test_nothing_makes_it_fail(value):
     assert isinstance(prompt_text([{"role": "user", "content": value}]).text, str)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_words_without_noise_stay_as_they_are_and_reading_twice_changes_nothing(text):
     once = user_words(text)
