@@ -69,7 +69,10 @@ def _quality(found: Mapping[str, Any], default: str) -> list[Figure]:
     if "llmrouter-models" in found:
         left = found["llmrouter-models"]["leave_models_out"]
         for kind, least in (("same_tasks", 0.025), ("other_tasks", 0.0)):
-            for what, words in (("one_new_model", "one new model"), ("all_new_models", "all models new")):
+            for what, words in (
+                ("among_all", "a third of the models new"),
+                ("all_new", "all candidates new"),
+            ):
                 value = left["strategies"][default][kind][what]
                 ends = value["gain_interval"]
                 met = value["gain"] >= least if least else ends[1] >= 0

@@ -37,6 +37,8 @@ REPORT_SCHEMA = "routeiq.evaluation/v1"
 PARTS = ("nested", "tasks", "models")
 """What a report may hold: prompts, tasks and models that were not learnt from."""
 _MIN_PROMPTS = 20
+_LEFT_OUT_TOGETHER = 3
+"""Models that are new at a time, at least: routing among them alone is what a site does that has none of the others."""
 _CHOOSING = 1000
 """Prompts on which parameters are chosen at most, drawn from those that teach: a choice per part and strategy."""
 _MANY_TASKS, _TASK_GROUPS = 20, 5
@@ -180,7 +182,7 @@ class _Work:
         training = self.training.take(pool.rows)
         training = Training(training.inputs, training.scores[:, pool.columns], training.folds)
         digests = [self.digests[row] for row in pool.rows]
-        alone, some = model_groups(costs, 1), model_groups(costs, 3)
+        groups = model_groups(costs, _LEFT_OUT_TOGETHER)
         kinds = {"same_tasks": outer[pool.rows]}
         if len(np.unique(tasks[pool.rows])) > 1:
             kinds["other_tasks"] = tasks[pool.rows] % _TASK_GROUPS
@@ -188,15 +190,12 @@ class _Work:
         for one in self.strategies:
             report[one.name] = {}
             for kind, parts in kinds.items():
-                steps = len(np.unique(parts)) * (len(alone) + len(some))
-                with self.progress.task(f"models left out, {one.name}", steps, "model") as advance:
-                    left = [
-                        left_out_models(
-                            one, training, parts, groups, digests, seed=self.request.seed, advance=advance
-                        )
-                        for groups in (alone, some)
-                    ]
-                report[one.name][kind] = models_report(standing, *left)
+                steps = len(np.unique(parts)) * len(groups)
+                with self.progress.task(f"models left out, {one.name}", steps, "group") as advance:
+                    left = left_out_models(
+                        one, training, parts, groups, digests, seed=self.request.seed, advance=advance
+                    )
+                report[one.name][kind] = models_report(standing, left)
         return {"models": list(pool.models), "answers": CALIBRATION, "strategies": report}
 
 

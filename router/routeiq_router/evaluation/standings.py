@@ -117,33 +117,26 @@ def tasks_report(
     return {"models": list(standing.pool.models), "baseline": baseline, "strategies": report}
 
 
-def models_report(standing: Standing, alone: Sequence[LeftOut], some: Sequence[LeftOut]) -> dict[str, Any]:
-    """Return the gains with one model left out (among all models), and among models that are all new."""
-    each = []
-    for left in alone:
-        said = left.predicted.astype(np.float64)
-        rows = np.flatnonzero(~np.isnan(said).any(axis=1))
-        each.append((left.columns[0], standing.gain(said, rows), standing.gains(said, rows)))
-    new = []
-    for left in some:
-        said = left.predicted.astype(np.float64)
-        rows = np.flatnonzero(~np.isnan(said).any(axis=1))
-        columns = np.asarray(left.columns)
-        if len(columns) > 1:
-            new.append((columns, standing.gain(said, rows, columns), standing.gains(said, rows, columns)))
-    names = standing.pool.models
-    return {
-        "one_new_model": {
-            "gain": rounded(float(np.mean([gain for _, gain, _ in each]))),
-            "gain_interval": interval(np.mean([rounds for _, _, rounds in each], axis=0)),
-            "models": {names[column]: rounded(gain) for column, gain, _ in each},
-        },
-        "all_new_models": {
-            "gain": rounded(float(np.mean([gain for _, gain, _ in new]))) if new else None,
-            "gain_interval": interval(np.mean([rounds for _, _, rounds in new], axis=0)) if new else None,
-            "groups": [
-                {"models": [names[int(column)] for column in columns], "gain": rounded(gain)}
-                for columns, gain, _ in new
-            ],
-        },
-    }
+def models_report(standing: Standing, left: Sequence[LeftOut]) -> dict[str, Any]:
+    """Return the gains among all models, some of them new, and among the new ones alone; means over the groups."""
+    names, groups = standing.pool.models, []
+    for one in left:
+        said = one.predicted.astype(np.float64)
+        rows, columns = np.flatnonzero(~np.isnan(said).any(axis=1)), np.asarray(one.columns)
+        cuts = {"among_all": slice(None), **({"all_new": columns} if len(columns) > 1 else {})}
+        groups.append((one.columns, {cut: _gains(standing, said, rows, at) for cut, at in cuts.items()}))
+    report: dict[str, Any] = {"groups": []}
+    for new, found in groups:
+        gains = {cut: rounded(gain) for cut, (gain, _) in found.items()}
+        report["groups"].append({"new": [names[column] for column in new], **gains})
+    for cut in ("among_all", "all_new"):
+        every = [found[cut] for _, found in groups if cut in found]
+        report[cut] = {
+            "gain": rounded(float(np.mean([gain for gain, _ in every]))),
+            "gain_interval": interval(np.mean([rounds for _, rounds in every], axis=0)),
+        }
+    return report
+
+
+def _gains(standing: Standing, said: Array, rows: Any, columns: Any) -> tuple[float, Array]:
+    return standing.gain(said, rows, columns), standing.gains(said, rows, columns)

@@ -78,16 +78,11 @@ def _models(report: Mapping[str, Any]) -> list[str]:
     rows = []
     for name, kinds in report["strategies"].items():
         for kind, value in kinds.items():
-            one, new = value["one_new_model"], value["all_new_models"]
-            rows.append(
-                [
-                    name,
-                    kind.replace("_", " "),
-                    _gain(one["gain"], one["gain_interval"]),
-                    _gain(new["gain"], new["gain_interval"]) if new["groups"] else "-",
-                ]
-            )
-    head = ["strategy", "prompts", "one of them new [95 %]", "all of them new [95 %]"]
+            gains = [
+                _gain(value[cut]["gain"], value[cut]["gain_interval"]) for cut in ("among_all", "all_new")
+            ]
+            rows.append([name, kind.replace("_", " "), *gains])
+    head = ["strategy", "prompts", "among all, some new [95 %]", "among new ones alone [95 %]"]
     return [
         f"models left out of training, each known by {report['answers']} answers of its own; above the hull",
         "",

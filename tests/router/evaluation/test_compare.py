@@ -79,7 +79,9 @@ def test_the_report_holds_every_part_and_repeats(run, data):
     assert tasks["strategies"]["best"]["over_constant"] == 0
     left = first["leave_models_out"]["strategies"]["ridge"]
     assert set(left) == {"same_tasks", "other_tasks"}
-    assert set(left["same_tasks"]["one_new_model"]["models"]) == set(COSTS)
+    assert [group["new"] for group in left["same_tasks"]["groups"]] == [["all-70b", "maths-7b"], ["code-13b"]]
+    assert left["same_tasks"]["among_all"]["gain"] > 0
+    assert {"gain", "gain_interval"} == set(left["other_tasks"]["all_new"])
 
 
 def test_another_seed_draws_other_intervals(run, data):
