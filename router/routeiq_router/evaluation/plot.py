@@ -4,9 +4,11 @@ Needs matplotlib, which only evaluation does; it draws without a display, and th
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from routeiq_router.errors import RouterError
 
@@ -16,6 +18,7 @@ PLOT_SUFFIXES = (".png", ".svg")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008): told apart with any colour vision."""
 _DASHES = ("-", "--", ":", "-.")
+_DENSE = 60
 _GREY = "#777777"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
@@ -61,9 +64,7 @@ def plot_pool(pool: Mapping[str, Any], *, title: str, path: Path) -> bytes:
 def _draw(axes: Any, pool: Mapping[str, Any], *, named: bool) -> None:
     singles = pool["singles"]
     ranked = sorted(pool["strategies"].items(), key=lambda item: (-item[1]["aiq_gain"], item[0]))
-    axes.plot(
-        *zip(*pool["hull"], strict=True), color=_GREY, linewidth=3, alpha=0.6, label="hull of single models"
-    )
+    axes.plot(*_curve(pool["hull"]), color=_GREY, linewidth=3, alpha=0.6, label="hull of single models")
     places = [(at["cost"], at["quality"]) for at in singles.values()]
     axes.plot(*zip(*places, strict=True), "o", color=_GREY, markersize=5, label="always one model")
     middle = (max(place[0] for place in places) * min(place[0] for place in places)) ** 0.5
@@ -81,7 +82,7 @@ def _draw(axes: Any, pool: Mapping[str, Any], *, named: bool) -> None:
             )
     for number, (name, value) in enumerate(ranked):
         axes.plot(
-            *zip(*value["frontier"], strict=True),
+            *_curve(value["frontier"]),
             color=_COLOURS[number % len(_COLOURS)],
             linestyle=_DASHES[number // len(_COLOURS) % len(_DASHES)],
             linewidth=1.5,
@@ -91,6 +92,14 @@ def _draw(axes: Any, pool: Mapping[str, Any], *, named: bool) -> None:
         )
     axes.plot(pool["oracle"]["cost"], pool["oracle"]["quality"], "k*", markersize=10, label="oracle")
     axes.plot(pool["random"]["cost"], pool["random"]["quality"], "kx", label="random model")
+
+
+def _curve(points: Sequence[Sequence[float]]) -> tuple[Any, Any]:
+    """Return costs and qualities of the line through `points`, dense: it is straight in cost, not in its logarithm."""
+    cost, quality = (np.asarray(values) for values in zip(*points, strict=True))
+    grid = np.unique(np.concatenate([cost, np.geomspace(max(cost[0], 1e-6), max(cost[-1], 1e-6), _DENSE)]))
+    grid = grid[(grid >= cost[0]) & (grid <= cost[-1])]
+    return grid, np.interp(grid, cost, quality)
 
 
 def _label(axes: Any) -> None:

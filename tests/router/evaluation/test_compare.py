@@ -214,3 +214,13 @@ def test_left_out_models_predictions_are_of_the_judged_prompts_only(small_traini
         assert judged.sum() == 225, "a quarter chose the parameters"
         assert (left.predicted[judged] >= 0).all()
         assert (left.predicted[judged] <= 1).all()
+
+
+def test_a_line_is_straight_in_cost_whatever_the_axis():
+    from routeiq_router.evaluation.plot import _curve
+
+    cost, quality = _curve([[0.1, 0.5], [1.0, 1.4]])
+    assert len(cost) > 50
+    assert (cost[0], cost[-1]) == (0.1, 1.0)
+    np.testing.assert_allclose(quality, cost + 0.4)
+    assert [values.tolist() for values in _curve([[0.3, 0.5]])] == [[0.3], [0.5]]
