@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from routeiq_images.application import WHEELS
-from routeiq_images.apply import apply_delta
-from routeiq_images.delta_write import write_delta
+from routeiq_images.carry.apply import apply_delta
+from routeiq_images.carry.delta_write import write_delta
 from routeiq_signing.keys import load_public_key
 from routeiq_signing.progress import QuietProgress
 from routeiq_vendor.pool import Pool

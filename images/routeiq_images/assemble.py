@@ -14,9 +14,9 @@ from routeiq_images.image import Image, write_image
 from routeiq_images.layer import write_layer
 from routeiq_images.layer_plan import MAX_LAYERS, Plan, split_tree
 from routeiq_images.materials import Materials
-from routeiq_images.parts import image_parts
+from routeiq_images.proof.parts import image_parts
+from routeiq_images.proof.sbom import Part
 from routeiq_images.rootfs import CA_BUNDLE, add_ca_bundle, base_tree
-from routeiq_images.sbom import Part
 from routeiq_images.tree import Tree
 from routeiq_signing.progress import Progress
 

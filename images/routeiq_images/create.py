@@ -22,22 +22,23 @@ from routeiq_images.blobs import MANIFEST_MEDIA_TYPE, BlobStore
 from routeiq_images.definition import load_definitions
 from routeiq_images.inputs import write_inputs
 from routeiq_images.materials import Materials, ModelFolder, freeze
-from routeiq_images.parts import OWN_LICENCE, shipped
-from routeiq_images.provenance import (
+from routeiq_images.proof.parts import OWN_LICENCE, shipped
+from routeiq_images.proof.provenance import (
     Invocation,
     dependencies,
     predicate,
     sign_provenance,
     with_provenance,
 )
+from routeiq_images.proof.sbom import Part, make_bundle_sbom, make_sbom
 from routeiq_images.readme import carried_readme
 from routeiq_images.release import Release
-from routeiq_images.sbom import Part, make_bundle_sbom, make_sbom
 from routeiq_images.signatures import check_signatures, sign_images
 from routeiq_signing.bundle_file import pinned
 from routeiq_signing.bundle_peek import SBOM_NAME
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.files import write_atomic
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.manifest import (
     Attachment,
     Attachments,
@@ -53,9 +54,8 @@ from routeiq_signing.manifest import (
 from routeiq_signing.oms import sign_model
 from routeiq_signing.progress import Progress
 from routeiq_signing.pyz import build_pyz
-from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import MEDIA_TYPE
-from routeiq_signing.trust_folder import BuildTrust, write_metadata
+from routeiq_signing.trust.folder import BuildTrust, write_metadata
 
 __all__ = ["Created", "create_bundle"]
 

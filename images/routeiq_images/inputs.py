@@ -14,8 +14,8 @@ from typing import Any
 
 import rfc8785
 
+from routeiq_images.compare.rebuild_inputs import INPUTS_SCHEMA
 from routeiq_images.materials import Materials, source_files
-from routeiq_images.rebuild_inputs import INPUTS_SCHEMA
 from routeiq_signing.bundle_tar import write_tar
 from routeiq_signing.progress import Progress
 

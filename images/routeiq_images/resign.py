@@ -22,10 +22,10 @@ from routeiq_images.signatures import (
 )
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.manifest import Attachment, Attachments, BundleManifest, FileEntry, blob_path
 from routeiq_signing.progress import Progress
-from routeiq_signing.signer import Signer
 from routeiq_signing.verify.order import body_entries
 from routeiq_signing.verify.trust import Trust
 

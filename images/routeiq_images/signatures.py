@@ -21,6 +21,7 @@ import rfc8785
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE
 from routeiq_images.errors import ImagesError
 from routeiq_signing.errors import DocumentError
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.manifest import (
     Attachment,
     Attachments,
@@ -30,7 +31,6 @@ from routeiq_signing.manifest import (
     blob_path,
 )
 from routeiq_signing.oms import sign_model
-from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import MEDIA_TYPE as BUNDLE_MEDIA_TYPE
 from routeiq_signing.sigstore_bundle import (
     Envelope,

@@ -14,9 +14,9 @@ from pathlib import Path
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.bundle_tar import SignedHead, signed_documents, write_bundle_tar
 from routeiq_signing.errors import SigningError
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.progress import Progress
-from routeiq_signing.signer import Signer
 from routeiq_signing.verify.order import body_entries, signature_name, signer_of, sums_signature_name
 from routeiq_signing.verify.trust import Trust
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from routeiq_signing.errors import SigningError
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.manifest import Attachments, BundleManifest
 from routeiq_signing.progress import Progress
-from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import message_bundle
 from routeiq_signing.tar_format import end_padding, header, padding, tar_size
 from routeiq_signing.verify.order import member_order, signature_name, sums_signature_name, sums_text

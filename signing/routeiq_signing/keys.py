@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from routeiq_signing.cosign_key import decrypt_cosign_key, encrypt_cosign_key, is_cosign_key
 from routeiq_signing.errors import KeyFileError
 from routeiq_signing.files import read_capped, write_atomic
-from routeiq_signing.key_cost import check_pkcs8_cost
+from routeiq_signing.keyring.cosign import decrypt_cosign_key, encrypt_cosign_key, is_cosign_key
+from routeiq_signing.keyring.cost import check_pkcs8_cost
 from routeiq_signing.limits import LIMITS
 
 __all__ = [

@@ -8,8 +8,8 @@ model carries one signature), and how old a model is.
 from pathlib import Path
 
 from routeiq_signing.keys import PublicKey, load_public_key
-from routeiq_signing.trust_state import StateFolder
-from routeiq_signing.tuf_metadata import read_root
+from routeiq_signing.trust.metadata import read_root
+from routeiq_signing.trust.state import StateFolder
 
 __all__ = ["STATE_NAME", "load_model_keys"]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from routeiq_signing.errors import DocumentError, SigningError, VerificationError
 from routeiq_signing.files import read_capped, write_atomic
 from routeiq_signing.formats.consent import UNSAFE, check_marks, judge_files
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.model_files import SIGNATURE_NAME, digests, read_model_folder
 from routeiq_signing.oms import SignedModel, sign_model, verify_model
-from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import read_message_bundle
 from routeiq_signing.verify.order import signature_name
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.formats.consent import check_marks
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.model_files import SIGNATURE_NAME
-from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import (
     Envelope,
     envelope_bundle,

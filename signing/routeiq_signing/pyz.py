@@ -1,7 +1,7 @@
 """Builds `verify.pyz`: the verification modules of this package, as they are, in one zip that Python runs.
 
 Two of them are small ones that stand under the name of what a bare host lacks (`REPLACED`): `keys` without
-`cryptography`, `tuf_rules` without python-tuf. The same sources give the same bytes: members sorted, times constant,
+`cryptography`, `trust.rules` without python-tuf. The same sources give the same bytes: members sorted, times constant,
 compressed by our own `deflate` (zlib's output differs between its versions). Source of the format: PKWARE's APPNOTE.
 """
 
@@ -19,23 +19,25 @@ MODULES = (
     "_recover.py",
     "errors.py",
     "files.py",
+    "keyring/__init__.py",
+    "keyring/signer.py",
     "limits.py",
     "manifest.py",
     "progress.py",
-    "signer.py",
     "sigstore_bundle.py",
     "standalone.py",
     "standalone_trust.py",
     "strict_json.py",
     "tar_format.py",
-    "trust_builders.py",
-    "trust_chain.py",
-    "trust_cosign.py",
-    "trust_document.py",
-    "trust_site.py",
-    "trust_state.py",
-    "tuf_metadata.py",
-    "tuf_offered.py",
+    "trust/__init__.py",
+    "trust/builders.py",
+    "trust/chain.py",
+    "trust/cosign.py",
+    "trust/document.py",
+    "trust/metadata.py",
+    "trust/offered.py",
+    "trust/site.py",
+    "trust/state.py",
     "verify/__init__.py",
     "verify/bundle.py",
     "verify/layout.py",
@@ -45,7 +47,7 @@ MODULES = (
     "verify/stream.py",
     "verify/trust.py",
 )
-REPLACED = {"keys.py": "verify/small_keys.py", "tuf_rules.py": "verify/small_tuf.py"}
+REPLACED = {"keys.py": "verify/small_keys.py", "trust/rules.py": "verify/small_tuf.py"}
 _MAIN = b"import sys\n\nfrom routeiq_signing.standalone import main\n\nsys.exit(main())\n"
 _DEFLATED, _VERSION, _UNIX = 8, 20, 3 << 8
 _DATE = 1 << 5 | 1  # 1980-01-01

@@ -17,12 +17,12 @@ from routeiq_signing.errors import SigningError, VerificationError
 from routeiq_signing.files import read_capped
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
-from routeiq_signing.trust_builders import Builders, BuiltBy
-from routeiq_signing.trust_chain import follow_roots
-from routeiq_signing.trust_document import TrustState
-from routeiq_signing.trust_site import SiteTrust
-from routeiq_signing.trust_state import StateFolder, to_text
-from routeiq_signing.tuf_rules import accept_first_root
+from routeiq_signing.trust.builders import Builders, BuiltBy
+from routeiq_signing.trust.chain import follow_roots
+from routeiq_signing.trust.document import TrustState
+from routeiq_signing.trust.rules import accept_first_root
+from routeiq_signing.trust.site import SiteTrust
+from routeiq_signing.trust.state import StateFolder, to_text
 from routeiq_signing.verify.trust import OneKey, PinnedKey, SeveralKeys, Trust
 
 __all__ = ["Basis", "built_by", "by_keys", "by_root"]

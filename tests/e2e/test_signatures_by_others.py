@@ -21,8 +21,8 @@ from tests.e2e.registry import RealRegistry, real_registry
 from tests.images.signed import with_signatures
 from tests.signing.conftest import SmallBundle, small_bundle
 
-from routeiq_images.mirror import mirror
 from routeiq_images.signatures import signature_tag
+from routeiq_images.site.mirror import mirror
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.progress import QuietProgress
 from routeiq_vendor.npm.node import Node, unpack_node

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.signing.conftest import SmallBundle, make_bundle, sha256
 
-from routeiq_images.rebuild_inputs import INPUTS_SCHEMA
+from routeiq_images.compare.rebuild_inputs import INPUTS_SCHEMA
 from routeiq_signing.bundle_tar import write_tar
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.manifest import InputsEntry

@@ -13,7 +13,7 @@ from tests.signing.trust_parts import Producer, Site, carrying
 
 from routeiq_appliance.cli.main import main
 from routeiq_signing.keys import PrivateKey
-from routeiq_signing.trust_builders import write_builder_signature
+from routeiq_signing.trust.builders import write_builder_signature
 
 Run = Callable[..., Result]
 

@@ -11,9 +11,9 @@ from routeiq_images.create import _pending as pending
 from routeiq_images.definition import load_definitions
 from routeiq_images.errors import ImagesError
 from routeiq_images.materials import source_files
+from routeiq_images.proof.sbom import Part, make_sbom
 from routeiq_images.readme import carried_readme
 from routeiq_images.release import commit_time, load_release
-from routeiq_images.sbom import Part, make_sbom
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = [

@@ -16,12 +16,12 @@ from tests.signing.trust_parts import Producer, Site, carrying
 
 from routeiq_appliance.cli.main import main
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE
-from routeiq_images.mirror import MirrorReport, mirror
+from routeiq_images.site.mirror import MirrorReport, mirror
 from routeiq_signing.errors import VerificationError
 from routeiq_signing.keys import PrivateKey, PublicKey
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_admin import add_roots
-from routeiq_signing.trust_site import SiteTrust
+from routeiq_signing.trust.admin import add_roots
+from routeiq_signing.trust.site import SiteTrust
 
 __all__ = ["small_bundle"]
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.signing.conftest import NOW, SmallBundle, make_bundle
 from tests.signing.trust_parts import Producer, Site, carrying
 
-from routeiq_images.apply import Rebuilt, apply_delta, delta_at, verify_delta
-from routeiq_images.carried_file import NamedFile, open_file
-from routeiq_images.delta import DELTA_MEMBER, Delta
-from routeiq_images.delta_write import write_delta
+from routeiq_images.carry.apply import Rebuilt, apply_delta, delta_at, verify_delta
+from routeiq_images.carry.carried_file import NamedFile, open_file
+from routeiq_images.carry.delta import DELTA_MEMBER, Delta
+from routeiq_images.carry.delta_write import write_delta
 from routeiq_images.errors import ImagesError
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import RouteIQError, VerificationError
@@ -365,7 +365,7 @@ def site(tmp_path: Path) -> Callable[[SmallBundle, str], Path]:
 
 
 def test_a_rollback_by_delta_is_refused_by_the_root(site: Callable[..., Path], tmp_path: Path) -> None:
-    from routeiq_signing.trust_site import SiteTrust
+    from routeiq_signing.trust.site import SiteTrust
 
     bundle = make_bundle(KEY, layer=b"layer", program=b"p")
     newer = site(bundle.with_manifest(sequence=9), "newer.tar")

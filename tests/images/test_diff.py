@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.images.rebuild_parts import bundle_of, layer_of
 from tests.signing.conftest import SmallBundle, make_bundle, sha256
 
-from routeiq_images.diff import diff_bundles
-from routeiq_images.diff_report import Difference
-from routeiq_images.diff_tar import BundleTar, DiffLimits
-from routeiq_images.diff_text import line_changes, printable, value_changes
+from routeiq_images.compare.diff import diff_bundles
+from routeiq_images.compare.diff_report import Difference
+from routeiq_images.compare.diff_tar import BundleTar, DiffLimits
+from routeiq_images.compare.diff_text import line_changes, printable, value_changes
 from routeiq_images.errors import ImagesError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.progress import QuietProgress

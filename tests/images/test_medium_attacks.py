@@ -15,10 +15,10 @@ from tests.images.test_mirror import _clean_environ, key, manifest_of, run, tar 
 from tests.signing.conftest import NOW, make_bundle
 from tests.signing.rotting import RottingFile, rot
 
-from routeiq_images import apply
-from routeiq_images.apply import apply_delta, verify_delta
-from routeiq_images.carried_file import NamedFile
-from routeiq_images.delta_write import write_delta
+from routeiq_images.carry import apply
+from routeiq_images.carry.apply import apply_delta, verify_delta
+from routeiq_images.carry.carried_file import NamedFile
+from routeiq_images.carry.delta_write import write_delta
 from routeiq_images.errors import ImagesError
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.errors import VerificationError

@@ -15,8 +15,8 @@ from tests.images.signed import signatures
 from routeiq_appliance.cli.main import main
 from routeiq_images.blobs import EMPTY_CONFIG, MANIFEST_MEDIA_TYPE
 from routeiq_images.errors import ImagesError
-from routeiq_images.mirror import MirrorReport, mirror
-from routeiq_images.mirror_plan import referrers_index
+from routeiq_images.site.mirror import MirrorReport, mirror
+from routeiq_images.site.mirror_plan import referrers_index
 from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.errors import RouteIQError, VerificationError
 from routeiq_signing.keys import PrivateKey
@@ -319,7 +319,7 @@ def test_an_index_of_referrers_keeps_what_others_put_there(
     "present", [b"{", b"[]", b'{"manifests": 1}', b'{"manifests": [{"no": "digest"}]}', b"\xff"]
 )
 def test_a_broken_index_of_referrers_is_refused(present: bytes) -> None:
-    from routeiq_images.mirror_plan import Artifact
+    from routeiq_images.site.mirror_plan import Artifact
 
     artifact = Artifact("sbom", "r", "sha256:1", b'{"config": {"mediaType": "m"}}', None, {}, "sha256:2")
     with pytest.raises(ImagesError, match="r: the index of referrers in the registry is not one"):

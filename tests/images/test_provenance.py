@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.signing.conftest import NOW, make_bundle
 
-from routeiq_images.invocation import start_invocation
-from routeiq_images.provenance import BUILDER, dependencies, predicate, sign_provenance, with_provenance
+from routeiq_images.proof.invocation import start_invocation
+from routeiq_images.proof.provenance import BUILDER, dependencies, predicate, sign_provenance, with_provenance
 from routeiq_images.release import load_release
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.keys import PrivateKey

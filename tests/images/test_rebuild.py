@@ -11,10 +11,10 @@ import pytest
 from tests.images.rebuild_parts import WHEELS, bundle_of, inputs_entry, write_inputs_tar
 from tests.signing.conftest import SmallBundle, sha256
 
+from routeiq_images.compare.rebuild import Rebuilt, differences, rebuild
+from routeiq_images.compare.rebuild_inputs import Inputs, unpack_inputs
+from routeiq_images.compare.rebuild_sandbox import ISOLATED, NOT_ISOLATED, Sandbox, build_from_inputs
 from routeiq_images.errors import ImagesError
-from routeiq_images.rebuild import Rebuilt, differences, rebuild
-from routeiq_images.rebuild_inputs import Inputs, unpack_inputs
-from routeiq_images.rebuild_sandbox import ISOLATED, NOT_ISOLATED, Sandbox, build_from_inputs
 from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.progress import QuietProgress

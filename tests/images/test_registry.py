@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from routeiq_images.credentials import Credentials, find_credentials
 from routeiq_images.errors import ImagesError
-from routeiq_images.mirror import split_target
-from routeiq_images.registry import Registry
+from routeiq_images.site.credentials import Credentials, find_credentials
+from routeiq_images.site.mirror import split_target
+from routeiq_images.site.registry import Registry
 
 DATA = b"blob" * 1000
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -160,7 +160,7 @@ def test_a_bearer_token_is_fetched_from_the_realm(registry_server) -> None:  # t
 
 
 def test_a_realm_without_tls_is_refused_when_the_registry_has_it() -> None:
-    from routeiq_images.registry_auth import RegistryAuth
+    from routeiq_images.site.registry_auth import RegistryAuth
 
     auth = RegistryAuth("r", Credentials("u", "p"), plain_http=False)
     with pytest.raises(ImagesError, match="without TLS"):

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from tests.e2e.bundle import Bundle, make_bundle
 
-from routeiq_images.diff import diff_bundles
-from routeiq_images.diff_tar import BundleTar
-from routeiq_images.rebuild_sandbox import ISOLATED, NOT_ISOLATED
+from routeiq_images.compare.diff import diff_bundles
+from routeiq_images.compare.diff_tar import BundleTar
+from routeiq_images.compare.rebuild_sandbox import ISOLATED, NOT_ISOLATED
 from routeiq_signing.bundle_file import pinned, verify_bundle_file
 from routeiq_signing.errors import VerificationError
 from routeiq_signing.keys import generate_key_files, load_public_key
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_builders import Builders, BuiltBy
+from routeiq_signing.trust.builders import Builders, BuiltBy
 from routeiq_signing.verify.trust import OneKey
 
 pytestmark = pytest.mark.build

@@ -7,7 +7,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routeiq_images.sbom import ModelCard, Part, Shipped, make_bundle_sbom, make_sbom
+from routeiq_images.proof.sbom import ModelCard, Part, Shipped, make_bundle_sbom, make_sbom
 
 DEB = Part(
     "library",

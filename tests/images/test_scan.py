@@ -17,10 +17,10 @@ from tests.signing.conftest import SmallBundle, make_bundle, sha256
 
 from routeiq_appliance.cli.bundle_scan import scan as scan_verb
 from routeiq_images.errors import ImagesError
-from routeiq_images.sbom import Part, Shipped, make_bundle_sbom
-from routeiq_images.scan import components_of, match
-from routeiq_images.scan_files import sign_vex
-from routeiq_images.vex import parse_vex
+from routeiq_images.proof.sbom import Part, Shipped, make_bundle_sbom
+from routeiq_images.proof.scan import components_of, match
+from routeiq_images.proof.scan_files import sign_vex
+from routeiq_images.proof.vex import parse_vex
 from routeiq_signing.bundle_peek import SBOM_NAME
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.manifest import FileEntry

@@ -12,8 +12,8 @@ from tests.images.signed import with_signatures
 from tests.signing.conftest import SmallBundle, digest, sha256, small_bundle
 
 from routeiq_images.errors import ImagesError
-from routeiq_images.mirror import mirror
 from routeiq_images.signatures import check_signatures, sign_images, signature_tag
+from routeiq_images.site.mirror import mirror
 from routeiq_signing.bundle_file import pinned
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.manifest import Attachment, Attachments, FileEntry, blob_path

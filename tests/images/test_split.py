@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routeiq_images import split_join, split_write
-from routeiq_images.carried_file import NamedFile
+from routeiq_images.carry import split_join, split_write
+from routeiq_images.carry.carried_file import NamedFile
+from routeiq_images.carry.split import LIST_NAME, PartsList, check_plan, parse_size
+from routeiq_images.carry.split_files import check_parts
+from routeiq_images.carry.split_join import join_parts
+from routeiq_images.carry.split_write import write_parts
 from routeiq_images.errors import ImagesError
-from routeiq_images.split import LIST_NAME, PartsList, check_plan, parse_size
-from routeiq_images.split_files import check_parts
-from routeiq_images.split_join import join_parts
-from routeiq_images.split_write import write_parts
 from routeiq_signing.errors import VerificationError
 from routeiq_signing.progress import QuietProgress
 

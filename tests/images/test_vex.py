@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from routeiq_images.errors import ImagesError
-from routeiq_images.vex import parse_vex, settle
+from routeiq_images.proof.vex import parse_vex, settle
 
 JINJA = "pkg:pypi/jinja2@3.1.6"
 

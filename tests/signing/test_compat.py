@@ -21,9 +21,9 @@ from routeiq_signing.errors import VerificationError
 from routeiq_signing.keys import load_public_key
 from routeiq_signing.model_trust import verify_model_folder
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_chain import follow_roots
-from routeiq_signing.trust_site import SiteTrust
-from routeiq_signing.trust_state import StateFolder
+from routeiq_signing.trust.chain import follow_roots
+from routeiq_signing.trust.site import SiteTrust
+from routeiq_signing.trust.state import StateFolder
 
 CORPUS = Path(__file__).parent / "compat"
 VERSIONS = sorted(path.name for path in CORPUS.glob("v*") if path.is_dir())

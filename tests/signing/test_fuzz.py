@@ -36,8 +36,8 @@ from routeiq_signing.progress import QuietProgress
 from routeiq_signing.sigstore_bundle import message_bundle
 from routeiq_signing.strict_json import dumps, loads
 from routeiq_signing.tar_format import BLOCK, end_padding, header, padding
-from routeiq_signing.trust_document import TrustState
-from routeiq_signing.trust_site import SiteTrust
+from routeiq_signing.trust.document import TrustState
+from routeiq_signing.trust.site import SiteTrust
 from routeiq_signing.verify.bundle import verify_bundle
 from routeiq_signing.verify.order import member_order, signature_name, sums_text
 

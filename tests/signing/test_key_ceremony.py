@@ -12,7 +12,7 @@ from tests.signing.conftest import SmallBundle
 
 from routeiq_appliance.cli.main import main
 from routeiq_signing.keys import load_private_key
-from routeiq_signing.trust_state import StateFolder
+from routeiq_signing.trust.state import StateFolder
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "key-ceremony.md"
 TAR = Path("dist/routeiq-0.1.0-linux-amd64.tar")

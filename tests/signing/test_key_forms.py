@@ -18,7 +18,7 @@ from nacl.secret import SecretBox
 
 from routeiq_appliance.cli.main import main
 from routeiq_signing.errors import KeyFileError
-from routeiq_signing.key_cost import check_pkcs8_cost
+from routeiq_signing.keyring.cost import check_pkcs8_cost
 from routeiq_signing.keys import PrivateKey, generate_key_files, key_form, load_private_key
 
 

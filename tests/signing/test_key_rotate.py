@@ -13,7 +13,7 @@ from routeiq_appliance.cli.main import main
 from routeiq_images.signatures import check_signatures
 from routeiq_signing.bundle_file import pinned, verify_bundle_file
 from routeiq_signing.errors import KeyFileError, VerificationError
-from routeiq_signing.key_rotate import rotate_key_files
+from routeiq_signing.keyring.rotate import rotate_key_files
 from routeiq_signing.keys import PrivateKey, generate_key_files, load_private_key, load_public_key
 from routeiq_signing.manifest import blob_path
 from routeiq_signing.model_trust import sign_model_folder, verify_model_folder

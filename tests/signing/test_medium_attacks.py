@@ -25,7 +25,7 @@ from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import FileEntry, blob_path
 from routeiq_signing.progress import QuietProgress
 from routeiq_signing.tar_format import BLOCK, end_padding, header, padding
-from routeiq_signing.trust_site import SiteTrust
+from routeiq_signing.trust.site import SiteTrust
 from routeiq_signing.verify.bundle import verify_bundle
 
 
@@ -182,7 +182,7 @@ def test_toctou_what_the_site_signs_is_what_it_verified(
 
     from routeiq_appliance.cli.main import main
     from routeiq_signing.keys import generate_key_files
-    from routeiq_signing.trust_cosign import check_site_signatures, site_signature_path
+    from routeiq_signing.trust.cosign import check_site_signatures, site_signature_path
 
     tar = site.receive(good)
     own = generate_key_files(site.path / "site.key", b"secret")

@@ -11,7 +11,7 @@ from routeiq_signing.keys import PrivateKey
 from routeiq_signing.model_keys import load_model_keys
 from routeiq_signing.model_trust import load_signed_manifest, sign_model_folder, verify_model_folder
 from routeiq_signing.sigstore_bundle import message_bundle
-from routeiq_signing.trust_admin import add_roots
+from routeiq_signing.trust.admin import add_roots
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routeiq_signing.errors import KeyFileError, TokenError
+from routeiq_signing.keyring.pkcs11 import TokenKey, open_token_key
+from routeiq_signing.keyring.pkcs11_uri import TokenUri, parse_token_uri
 from routeiq_signing.keys import PrivateKey
-from routeiq_signing.pkcs11_key import TokenKey, open_token_key
-from routeiq_signing.pkcs11_uri import TokenUri, parse_token_uri
 
 
 def test_a_uri_names_token_key_pin_and_module() -> None:

@@ -15,11 +15,11 @@ from tests.signing.conftest import NOW
 from tests.signing.trust_parts import FAR
 from tuf.api.metadata import Metadata
 
-from routeiq_signing import tuf_rules
 from routeiq_signing.errors import VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.strict_json import dumps, loads
-from routeiq_signing.tuf_metadata import (
+from routeiq_signing.trust import rules
+from routeiq_signing.trust.metadata import (
     RELEASE_FILES,
     Release,
     RootRole,
@@ -29,7 +29,7 @@ from routeiq_signing.tuf_metadata import (
     root_file,
     signed_bytes,
 )
-from routeiq_signing.tuf_offered import Offered
+from routeiq_signing.trust.offered import Offered
 from routeiq_signing.verify import small_tuf
 
 KEYS = [PrivateKey.generate() for _ in range(4)]
@@ -83,19 +83,19 @@ def metadata(draw: st.DrawFn) -> tuple[dict[str, bytes], Release]:
 @settings(max_examples=60, deadline=None)
 @given(roots(), roots(2), st.booleans(), st.integers(1, 3))
 def test_both_judges_agree_on_roots(current: bytes, new: bytes, both_signed: bool, version: int) -> None:
-    assert outcome(tuf_rules.accept_first_root, current, "1") == outcome(
+    assert outcome(rules.accept_first_root, current, "1") == outcome(
         small_tuf.accept_first_root, current, "1"
     )
     if both_signed:
-        _, old = tuf_rules.strict_root(current, "1")
-        file, _ = tuf_rules.strict_root(new, "2")
+        _, old = rules.strict_root(current, "1")
+        file, _ = rules.strict_root(new, "2")
         everybody = [index for index, key in enumerate(KEYS) if key.public.keyid in old.root.keys]
         new = signed(file, everybody)
     if version != 2:
-        _, role = tuf_rules.strict_root(new, "2")
+        _, role = rules.strict_root(new, "2")
         new = signed(root_file(RootRole(version, role.expires, role.root, role.release)), [0, 1, 2, 3])
     arguments = (current, new, "2")
-    assert outcome(tuf_rules.accept_next_root, *arguments) == outcome(small_tuf.accept_next_root, *arguments)
+    assert outcome(rules.accept_next_root, *arguments) == outcome(small_tuf.accept_next_root, *arguments)
 
 
 @settings(max_examples=100, deadline=None)
@@ -113,7 +113,7 @@ def test_both_judges_agree_on_releases(
     for judge in ("judge", "recall"):
         arguments = (root, held, offered, NOW) if judge == "judge" else (root, files)
         ours = outcome(getattr(small_tuf, judge), *arguments)
-        assert outcome(getattr(tuf_rules, judge), *arguments) == ours
+        assert outcome(getattr(rules, judge), *arguments) == ours
 
 
 plain = st.recursive(
@@ -154,7 +154,7 @@ def test_a_released_second_is_past() -> None:
     files = {name: signed(release_file(name, said), [1]) for name in RELEASE_FILES}
     offered = Offered(files, 7, SHA[7], 100)
     for now, accepted in ((datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC), True), (NOW, False)):
-        ours, theirs = (outcome(module.judge, root, None, offered, now) for module in (small_tuf, tuf_rules))
+        ours, theirs = (outcome(module.judge, root, None, offered, now) for module in (small_tuf, rules))
         assert ours == theirs
         assert isinstance(ours, Release) is accepted
 
@@ -172,7 +172,7 @@ def test_a_changed_byte_of_metadata_gets_the_same_verdict(data: st.DataObject) -
     changed = bytearray(files[name])
     changed[at] ^= data.draw(st.integers(1, 255))
     offered = Offered({**files, name: bytes(changed)}, 7, SHA[7], 100)
-    ours, theirs = (outcome(module.judge, root, None, offered, NOW) for module in (small_tuf, tuf_rules))
+    ours, theirs = (outcome(module.judge, root, None, offered, NOW) for module in (small_tuf, rules))
     assert ours == theirs
     assert not isinstance(ours, Release)
 

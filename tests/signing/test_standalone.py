@@ -19,7 +19,7 @@ from tests.signing.trust_parts import Producer, Site, carrying
 from routeiq_signing.deflate import deflate
 from routeiq_signing.keys import PrivateKey, PublicKey
 from routeiq_signing.pyz import MODULES, REPLACED, build_pyz
-from routeiq_signing.trust_admin import add_roots, fingerprint
+from routeiq_signing.trust.admin import add_roots, fingerprint
 from routeiq_signing.verify import small_keys
 
 SOURCES = Path(__file__).resolve().parents[2] / "signing" / "routeiq_signing"
@@ -294,7 +294,7 @@ def test_several_keys_of_which_so_many_must_have_signed(site: Site, small_bundle
 def test_builders_can_be_asked_for(
     site: Site, tar: Path, producer: Producer, small_bundle: SmallBundle
 ) -> None:
-    from routeiq_signing.trust_builders import write_builder_signature
+    from routeiq_signing.trust.builders import write_builder_signature
 
     builders = [PrivateKey.generate() for _ in range(2)]
     options = ["--key", str(site.path / "producer.pem")]
@@ -311,7 +311,7 @@ def test_builders_can_be_asked_for(
 
 
 def test_a_delta_is_refused_by_name(site: Site, small_bundle: SmallBundle, tar: Path) -> None:
-    from routeiq_images.delta_write import write_delta
+    from routeiq_images.carry.delta_write import write_delta
     from routeiq_signing.progress import QuietProgress
 
     newer = site.receive(small_bundle.with_manifest(sequence=8), "newer.tar")

@@ -19,8 +19,8 @@ from routeiq_signing.keys import PrivateKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachment, FileEntry, blob_path
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_admin import add_roots, describe
-from routeiq_signing.tuf_metadata import RELEASE_FILES
+from routeiq_signing.trust.admin import add_roots, describe
+from routeiq_signing.trust.metadata import RELEASE_FILES
 
 LATER = datetime(2027, 6, 1, tzinfo=UTC)
 Make = Callable[..., SmallBundle]
@@ -303,8 +303,8 @@ def test_a_new_release_key_does_not_open_a_rollback(site: Site, make: Make, prod
 
 
 def test_too_old_for_the_policy(site: Site, make: Make) -> None:
-    from routeiq_signing.trust_admin import set_policy
-    from routeiq_signing.trust_document import SitePolicy
+    from routeiq_signing.trust.admin import set_policy
+    from routeiq_signing.trust.document import SitePolicy
 
     set_policy(site.folder, SitePolicy(max_age_days=100), NOW)
     refuse(site, site.receive(make(7)), "151 days old, the site's policy allows 100", 5)
@@ -312,7 +312,7 @@ def test_too_old_for_the_policy(site: Site, make: Make) -> None:
 
 def test_what_was_judged_is_judged_again_when_it_is_recorded(site: Site, make: Make, tmp_path: Path) -> None:
     """Two verifications at once: the older bundle cannot be written over the newer."""
-    from routeiq_signing.trust_site import SiteTrust
+    from routeiq_signing.trust.site import SiteTrust
 
     old, new = site.receive(make(6), "old.tar"), site.receive(make(7), "new.tar")
     slow = SiteTrust.for_tar(site.folder, old, NOW)

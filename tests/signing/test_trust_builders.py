@@ -11,10 +11,10 @@ from routeiq_signing.errors import DocumentError, SigningError, VerificationErro
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_admin import describe, set_policy
-from routeiq_signing.trust_builders import Builders, BuiltBy, builder_signature_path, write_builder_signature
-from routeiq_signing.trust_cosign import site_signature_path
-from routeiq_signing.trust_document import SitePolicy, TrustState
+from routeiq_signing.trust.admin import describe, set_policy
+from routeiq_signing.trust.builders import Builders, BuiltBy, builder_signature_path, write_builder_signature
+from routeiq_signing.trust.cosign import site_signature_path
+from routeiq_signing.trust.document import SitePolicy, TrustState
 from routeiq_signing.verify.report import Report
 from routeiq_signing.verify.trust import OneKey
 
@@ -179,7 +179,7 @@ def test_a_state_of_before_there_were_builders_is_read(site: Site) -> None:
 def test_the_builders_of_the_policy_at_recording_count(
     site: Site, tar: Path, small_bundle: SmallBundle, producer: Producer, builders: list[PrivateKey]
 ) -> None:
-    from routeiq_signing.trust_site import SiteTrust
+    from routeiq_signing.trust.site import SiteTrust
 
     for key in builders[:2]:
         write_builder_signature(tar, identity(small_bundle), key)

@@ -9,9 +9,9 @@ from tests.signing.trust_parts import Producer, Site, carrying
 from routeiq_signing.errors import SigningError, VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.limits import LIMITS
-from routeiq_signing.trust_admin import set_policy
-from routeiq_signing.trust_cosign import site_signature_path, write_site_signature
-from routeiq_signing.trust_document import SitePolicy
+from routeiq_signing.trust.admin import set_policy
+from routeiq_signing.trust.cosign import site_signature_path, write_site_signature
+from routeiq_signing.trust.document import SitePolicy
 
 
 @pytest.fixture(scope="module")

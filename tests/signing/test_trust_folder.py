@@ -9,10 +9,10 @@ from tests.signing.trust_parts import Producer, Site
 
 from routeiq_signing.errors import RouteIQError, SigningError, VerificationError
 from routeiq_signing.keys import PrivateKey
-from routeiq_signing.trust_folder import BuildTrust, write_metadata
-from routeiq_signing.trust_make import add_signature
-from routeiq_signing.tuf_attach import with_metadata
-from routeiq_signing.tuf_metadata import RELEASE_FILES
+from routeiq_signing.trust.attach import with_metadata
+from routeiq_signing.trust.folder import BuildTrust, write_metadata
+from routeiq_signing.trust.make import add_signature
+from routeiq_signing.trust.metadata import RELEASE_FILES
 
 
 @pytest.fixture(scope="module")

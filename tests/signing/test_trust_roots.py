@@ -20,9 +20,9 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from routeiq_signing.errors import DocumentError, SigningError, TrustStateError, VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.strict_json import dumps
-from routeiq_signing.trust_admin import add_roots, fingerprint, initialise
-from routeiq_signing.trust_make import make_root
-from routeiq_signing.tuf_metadata import RELEASE_FILES, Release, read_release, read_root, release_file
+from routeiq_signing.trust.admin import add_roots, fingerprint, initialise
+from routeiq_signing.trust.make import make_root
+from routeiq_signing.trust.metadata import RELEASE_FILES, Release, read_release, read_root, release_file
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from tests.signing.conftest import NOW, SmallBundle
 from tests.signing.trust_parts import Producer, Site, carrying
 
 from routeiq_signing.errors import DocumentError, TrustStateError
-from routeiq_signing.trust_admin import describe, set_clock, set_policy
-from routeiq_signing.trust_document import SitePolicy, TrustState
-from routeiq_signing.trust_state import StateFolder
+from routeiq_signing.trust.admin import describe, set_clock, set_policy
+from routeiq_signing.trust.document import SitePolicy, TrustState
+from routeiq_signing.trust.state import StateFolder
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ from tests.signing.pyz_twin import by_both
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_admin import fingerprint, initialise
-from routeiq_signing.trust_document import TrustState
-from routeiq_signing.trust_site import SiteTrust
-from routeiq_signing.trust_state import StateFolder
-from routeiq_signing.tuf_attach import with_metadata
-from routeiq_signing.tuf_metadata import RELEASE_FILES, Release, RootRole, Signers, release_file, root_file
+from routeiq_signing.trust.admin import fingerprint, initialise
+from routeiq_signing.trust.attach import with_metadata
+from routeiq_signing.trust.document import TrustState
+from routeiq_signing.trust.metadata import RELEASE_FILES, Release, RootRole, Signers, release_file, root_file
+from routeiq_signing.trust.site import SiteTrust
+from routeiq_signing.trust.state import StateFolder
 from routeiq_signing.verify.bundle import Verified
 from routeiq_signing.verify.report import Report
 

@@ -27,13 +27,13 @@ from routeiq_appliance.cli.signer import KEY_HELP, SigningKey, signing_key_optio
 from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
 from routeiq_signing.bundle_peek import look_into
 from routeiq_signing.errors import RouteIQError
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import ensure_development_key, load_public_key
 from routeiq_signing.manifest import BundleManifest
 from routeiq_signing.pyz import pyz_digest
-from routeiq_signing.signer import Signer
 
 if TYPE_CHECKING:
-    from routeiq_signing.trust_folder import BuildTrust
+    from routeiq_signing.trust.folder import BuildTrust
 
 __all__ = ["bundle"]
 
@@ -84,10 +84,10 @@ def create(
     """
     # Only here: the builder's libraries are not in the gateway image, which verifies and mirrors.
     from routeiq_images.create import create_bundle  # noqa: PLC0415
-    from routeiq_images.invocation import start_invocation  # noqa: PLC0415
     from routeiq_images.materials import gather  # noqa: PLC0415
+    from routeiq_images.proof.invocation import start_invocation  # noqa: PLC0415
     from routeiq_images.release import commit_time, load_release  # noqa: PLC0415
-    from routeiq_signing.trust_folder import BuildTrust  # noqa: PLC0415  python-tuf
+    from routeiq_signing.trust.folder import BuildTrust  # noqa: PLC0415  python-tuf
     from routeiq_vendor.workspace import Workspace  # noqa: PLC0415
 
     workspace = Workspace.find(os.environ)
@@ -275,7 +275,7 @@ def mirror(
     Credentials come from Docker's or podman's configuration (`podman login`). What the registry has is not sent
     again: run it again after a fault.
     """
-    from routeiq_images.mirror import mirror as mirror_bundle  # noqa: PLC0415  only this verb speaks HTTP
+    from routeiq_images.site.mirror import mirror as mirror_bundle  # noqa: PLC0415  only this verb speaks HTTP
 
     site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
     report = mirror_bundle(

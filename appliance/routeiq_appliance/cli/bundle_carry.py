@@ -8,8 +8,8 @@ import click
 from routeiq_appliance.cli.bundle_judge import Judging, judging_options
 from routeiq_appliance.cli.bundle_parts import COMMANDS as PARTS_COMMANDS
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
-from routeiq_images.apply import apply_delta, delta_at, verify_delta
-from routeiq_images.delta_write import write_delta
+from routeiq_images.carry.apply import apply_delta, delta_at, verify_delta
+from routeiq_images.carry.delta_write import write_delta
 from routeiq_images.errors import ImagesError
 from routeiq_signing.bundle_file import verify_bundle_file
 from routeiq_signing.keys import PublicKey

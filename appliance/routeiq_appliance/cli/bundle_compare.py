@@ -51,8 +51,8 @@ def rebuild(
     Runs the build of the verified inputs, as whoever calls. With --sign an identical result is signed; the signature
     lies beside TAR, TAR.<keyid>.builder.json (docs/rebuild.md).
     """
-    from routeiq_images.rebuild import rebuild as build_again  # noqa: PLC0415
-    from routeiq_signing.trust_builders import write_builder_signature  # noqa: PLC0415
+    from routeiq_images.compare.rebuild import rebuild as build_again  # noqa: PLC0415
+    from routeiq_signing.trust.builders import write_builder_signature  # noqa: PLC0415
 
     site = site_trust(
         tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback, signing=True
@@ -91,8 +91,8 @@ def diff(one: Path, two: Path, key_files: tuple[Path, ...], as_json: bool) -> No
 
     Only reads. A tar that none of the keys signed is compared as it is, and called NOT VERIFIED.
     """
-    from routeiq_images.diff import diff_bundles  # noqa: PLC0415
-    from routeiq_images.diff_tar import BundleTar  # noqa: PLC0415
+    from routeiq_images.compare.diff import diff_bundles  # noqa: PLC0415
+    from routeiq_images.compare.diff_tar import BundleTar  # noqa: PLC0415
 
     keys = [load_public_key(path) for path in key_files]
     said = {str(path): _vouched(path, keys) for path in (one, two)}

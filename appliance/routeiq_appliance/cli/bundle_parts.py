@@ -7,13 +7,13 @@ import click
 
 from routeiq_appliance.cli.bundle_judge import Judging, judging_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
-from routeiq_images.carried_file import NamedFile
-from routeiq_images.delta_tar import is_delta
+from routeiq_images.carry.carried_file import NamedFile
+from routeiq_images.carry.delta_tar import is_delta
+from routeiq_images.carry.split import parse_size
+from routeiq_images.carry.split_files import check_parts, fault_text
+from routeiq_images.carry.split_join import Joined, join_parts
+from routeiq_images.carry.split_write import write_parts
 from routeiq_images.errors import ImagesError
-from routeiq_images.split import parse_size
-from routeiq_images.split_files import check_parts, fault_text
-from routeiq_images.split_join import Joined, join_parts
-from routeiq_images.split_write import write_parts
 from routeiq_signing.bundle_file import pinned
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.verify.bundle import Verified, verify_bundle

@@ -71,7 +71,7 @@ def scan(
             f"bundle scan needs the library {error.name}, which is not in the gateway image",
             hint="run it from the build environment, or from the wheelhouse in the bundle's inputs",
         ) from None
-    from routeiq_images.scan_files import scan_bundle  # noqa: PLC0415
+    from routeiq_images.proof.scan_files import scan_bundle  # noqa: PLC0415
     from routeiq_vendor.osv.severity import Severity  # noqa: PLC0415
 
     site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)

@@ -16,7 +16,7 @@ from routeiq_signing.keys import PublicKey, load_public_key
 from routeiq_signing.verify.trust import OneKey, SeveralKeys, Trust
 
 if TYPE_CHECKING:
-    from routeiq_signing.trust_site import SiteTrust
+    from routeiq_signing.trust.site import SiteTrust
 
 __all__ = [
     "builder_options",
@@ -75,8 +75,8 @@ def site_trust(
     if key_file is not None:
         raise click.UsageError("--root and --key exclude each other")
     # Only here: python-tuf brings a tenth of a second and a cloud's library where one is installed.
-    from routeiq_signing.trust_site import SiteTrust  # noqa: PLC0415
-    from routeiq_signing.trust_state import StateFolder  # noqa: PLC0415
+    from routeiq_signing.trust.site import SiteTrust  # noqa: PLC0415
+    from routeiq_signing.trust.state import StateFolder  # noqa: PLC0415
 
     folder = StateFolder.find(os.environ, trust_state)
     trust = SiteTrust.for_tar(folder, tar, datetime.now(UTC), allow_rollback=allow_rollback, signing=signing)
@@ -100,10 +100,10 @@ def builder_options(command: Callable[..., object]) -> Callable[..., object]:
 def built_by(
     tar: Path, trust: PublicKey | Trust, builder_keys: tuple[Path, ...], require_builders: int | None
 ) -> PublicKey | Trust:
-    """Return `trust` that asks for builders too, when the options do; see `trust_builders`."""
+    """Return `trust` that asks for builders too, when the options do; see `trust.builders`."""
     if not builder_keys and require_builders is None:
         return trust
-    from routeiq_signing.trust_builders import Builders, BuiltBy  # noqa: PLC0415  as in `site_trust`
+    from routeiq_signing.trust.builders import Builders, BuiltBy  # noqa: PLC0415  as in `site_trust`
 
     keys = {key.keyid: key for key in map(load_public_key, builder_keys)}
     builders = Builders.of(keys.values(), len(keys) if require_builders is None else require_builders)
@@ -144,9 +144,9 @@ def cosign(
     as_json: bool,
 ) -> None:
     """Verify TAR and sign it for the site; the signature lies beside it, TAR.<keyid>.cosign.json."""
-    from routeiq_signing.trust_cosign import write_site_signature  # noqa: PLC0415  as in `site_trust`
-    from routeiq_signing.trust_site import SiteTrust  # noqa: PLC0415
-    from routeiq_signing.trust_state import StateFolder  # noqa: PLC0415
+    from routeiq_signing.trust.cosign import write_site_signature  # noqa: PLC0415  as in `site_trust`
+    from routeiq_signing.trust.site import SiteTrust  # noqa: PLC0415
+    from routeiq_signing.trust.state import StateFolder  # noqa: PLC0415
 
     if verify_key is not None:
         verified = verify_bundle_file(tar, key=load_public_key(verify_key), progress=BarProgress())

@@ -10,9 +10,9 @@ from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_sour
 from routeiq_appliance.cli.signer import module_option
 from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 from routeiq_signing.files import read_capped
+from routeiq_signing.keyring.pkcs11_uri import SCHEME
 from routeiq_signing.keys import KeyForm, PrivateKey, PublicKey, generate_key_files, key_form
 from routeiq_signing.limits import LIMITS
-from routeiq_signing.pkcs11_uri import SCHEME
 
 __all__ = ["key"]
 
@@ -74,7 +74,7 @@ def show(
     The keyid is the SHA-256 of the DER public key: the fingerprint to compare over a second channel.
     """
     if given.startswith(SCHEME):
-        from routeiq_signing.pkcs11_key import read_token_public_key  # noqa: PLC0415  most keys are files
+        from routeiq_signing.keyring.pkcs11 import read_token_public_key  # noqa: PLC0415  most keys are files
 
         secret = passphrase_source(passphrase_file, passphrase_fd, what="PIN")
         public, form = read_token_public_key(given, module=pkcs11_module, pin=secret), "pkcs11"

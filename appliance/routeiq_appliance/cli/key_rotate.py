@@ -8,10 +8,10 @@ import click
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.errors import KeyFileError, RouteIQError, SigningError
-from routeiq_signing.key_rotate import Rotated, rotate_key_files
+from routeiq_signing.keyring.pkcs11_uri import SCHEME
+from routeiq_signing.keyring.rotate import Rotated, rotate_key_files
 from routeiq_signing.keys import KeyForm
 from routeiq_signing.model_trust import resign_model_folder
-from routeiq_signing.pkcs11_uri import SCHEME
 
 __all__ = ["rotate"]
 

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from routeiq_appliance.cli.passphrase import passphrase_options, passphrase_source
+from routeiq_signing.keyring.pkcs11_uri import SCHEME
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import load_private_key
-from routeiq_signing.pkcs11_uri import SCHEME
-from routeiq_signing.signer import Signer
 
 __all__ = ["KEY_HELP", "SigningKey", "module_option", "open_signer", "signing_key_options"]
 
@@ -41,7 +41,7 @@ def open_signer(given: str, module: Path | None, secret: Callable[[], bytes]) ->
     """Open the key that `given` names, `secret` gives its passphrase or PIN; a token is closed with the command."""
     if not given.startswith(SCHEME):
         return load_private_key(Path(given), secret)
-    from routeiq_signing.pkcs11_key import open_token_key  # noqa: PLC0415  most keys are files
+    from routeiq_signing.keyring.pkcs11 import open_token_key  # noqa: PLC0415  most keys are files
 
     key = open_token_key(given, module=module, pin=secret)
     click.get_current_context().call_on_close(key.close)

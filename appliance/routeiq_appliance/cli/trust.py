@@ -1,4 +1,4 @@
-"""`routeiq trust`: the site's pinned root and what it remembers; the other half is the producer's (`trust_make`)."""
+"""`routeiq trust`: the site's pinned root and what it remembers; the other half is the producer's (`trust.make`)."""
 
 import os
 from dataclasses import replace
@@ -12,7 +12,7 @@ from routeiq_appliance.cli.support import RouteIQGroup, emit, json_option
 from routeiq_appliance.cli.trust_make import attach, new_root, sign, targets
 from routeiq_signing.keys import load_public_key
 from routeiq_signing.pyz import pyz_digest
-from routeiq_signing.trust_admin import (
+from routeiq_signing.trust.admin import (
     add_roots,
     describe,
     initialise,
@@ -20,7 +20,7 @@ from routeiq_signing.trust_admin import (
     set_clock,
     set_policy,
 )
-from routeiq_signing.trust_state import StateFolder
+from routeiq_signing.trust.state import StateFolder
 
 __all__ = ["trust"]
 

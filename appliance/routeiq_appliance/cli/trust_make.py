@@ -8,11 +8,11 @@ import click
 from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
 from routeiq_signing.keys import load_public_key
-from routeiq_signing.trust_admin import fingerprint, read_file
-from routeiq_signing.trust_make import add_signature, make_release, make_root
-from routeiq_signing.trust_state import to_text
-from routeiq_signing.tuf_attach import attach_metadata
-from routeiq_signing.tuf_metadata import RELEASE_FILES
+from routeiq_signing.trust.admin import fingerprint, read_file
+from routeiq_signing.trust.attach import attach_metadata
+from routeiq_signing.trust.make import add_signature, make_release, make_root
+from routeiq_signing.trust.metadata import RELEASE_FILES
+from routeiq_signing.trust.state import to_text
 
 __all__ = ["attach", "new_root", "sign", "targets"]
 

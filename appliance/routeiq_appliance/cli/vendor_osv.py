@@ -8,7 +8,7 @@ import click
 
 from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
-from routeiq_images.scan_files import sign_vex
+from routeiq_images.proof.scan_files import sign_vex
 from routeiq_signing.keys import load_public_key
 from routeiq_vendor.osv.artifact import OsvIndex, read_osv, write_osv
 

@@ -1,6 +1,6 @@
-"""The rules of `tuf_rules` without python-tuf: stands as `routeiq_signing/tuf_rules.py` in `verify.pyz`.
+"""The rules of `trust.rules` without python-tuf: stands as `routeiq_signing/trust/rules.py` in `verify.pyz`.
 
-Only what our strict metadata leaves open (`tuf_metadata`: ECDSA P-256, four roles, one target): who signed, which
+Only what our strict metadata leaves open (`trust.metadata`: ECDSA P-256, four roles, one target): who signed, which
 version, how old. Steps in TUF's order (TUF 1.0.31, sections 5.3 to 5.6):
 1. the root is signed by its own threshold; root N+1 by the thresholds of N and of N+1;
 2. the root is not expired;
@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from typing import Optional
 
 from routeiq_signing.errors import VerificationError
-from routeiq_signing.tuf_metadata import (
+from routeiq_signing.trust.metadata import (
     RELEASE_FILES,
     Release,
     RootRole,
@@ -25,7 +25,7 @@ from routeiq_signing.tuf_metadata import (
     TufFile,
     read_release,
 )
-from routeiq_signing.tuf_offered import (
+from routeiq_signing.trust.offered import (
     EXPIRED_METADATA_HINT,
     EXPIRED_ROOT_HINT,
     UNSIGNED_METADATA_HINT,

@@ -1,7 +1,7 @@
 """What a verification rests on: which keys may sign, and what must hold besides signatures and digests.
 
 `bundle` asks at three points and decides nothing of this itself. `OneKey` is the simple site's answer; a site with a
-pinned root hands in its own (`trust_site`). Standard library only, Python 3.9.
+pinned root hands in its own (`trust.site`). Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from routeiq_signing.bundle_tar import sign_head, write_bundle_tar
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.model_trust import sign_model_folder
 from routeiq_signing.progress import QuietProgress
-from routeiq_signing.trust_admin import set_policy
-from routeiq_signing.trust_builders import write_builder_signature
-from routeiq_signing.trust_cosign import write_site_signature
-from routeiq_signing.trust_document import SitePolicy
+from routeiq_signing.trust.admin import set_policy
+from routeiq_signing.trust.builders import write_builder_signature
+from routeiq_signing.trust.cosign import write_site_signature
+from routeiq_signing.trust.document import SitePolicy
 
 HERE = Path(__file__).parent
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from routeiq_signing.errors import DocumentError
+from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS as SIGNED
 from routeiq_signing.progress import Progress
-from routeiq_signing.signer import Signer
 from routeiq_signing.sigstore_bundle import message_bundle, read_message_bundle
 from routeiq_signing.strict_json import dumps, loads
 from routeiq_vendor.errors import LockError
