@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from routeiq_appliance.cli.calibrate import calibrate
 from routeiq_appliance.cli.decisions import explain
 from routeiq_appliance.cli.distil import distil
 from routeiq_appliance.cli.evaluate import evaluate
@@ -43,6 +44,7 @@ def router() -> None:
     os.environ.update(ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 
+router.add_command(calibrate)
 router.add_command(distil)
 router.add_command(explain)
 router.add_command(replay)

@@ -20,7 +20,7 @@ from routeiq_router.errors import RouterError
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
 from routeiq_router.strategies.registry import strategy
 
-__all__ = ["LEAST_ANSWERS", "REPORT_SCHEMA", "Calibration", "calibrate", "least_answers"]
+__all__ = ["LEAST_ANSWERS", "REPORT_SCHEMA", "Calibration", "calibrate", "check_base", "least_answers"]
 
 REPORT_SCHEMA = "routeiq.calibration-report/v1"
 LEAST_ANSWERS = 30
@@ -43,6 +43,13 @@ def least_answers(asked: int) -> int:
     return max(LEAST_ANSWERS, int(asked * _LEAST_SHARE))
 
 
+def check_base(base: Artifact) -> None:
+    """Raise `RouterError` for an artifact that is itself calibrated: its groups' qualities are no known models'."""
+    if base.strategy == _CALIBRATED:
+        hint = "start from the artifact that it was made from"
+        raise RouterError(f"{base.name}: is calibrated itself", subject=base.name, hint=hint)
+
+
 def calibrate(
     base: Artifact,
     items: Sequence[Item],
@@ -57,12 +64,7 @@ def calibrate(
     A group with too few answers is not in the artifact. Raises `RouterError` where none has enough, or the base is
     itself calibrated.
     """
-    if base.strategy == _CALIBRATED:
-        raise RouterError(
-            f"{base.name}: is calibrated itself",
-            subject=base.name,
-            hint="start from the artifact that it was made from",
-        )
+    check_base(base)
     predictor = strategy(base.strategy).load(
         base.params,
         base.weights,

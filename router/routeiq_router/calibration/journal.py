@@ -40,7 +40,7 @@ class Journal:
     """Answers by group and prompt id. Open it once; `close` it."""
 
     def __init__(self, path: Path, run: Run, *, resume: bool) -> None:
-        """Read and continue `path`, or begin it; raises `RouterError` when it must not be there, or is of another run."""
+        """Read and continue `path`, or begin it; raises `RouterError` when it is there, or of another run."""
         self.answers: dict[tuple[str, str], bool] = {}
         self._models: dict[str, str] = {}
         there = path.exists()

@@ -26,8 +26,8 @@ def make(draw: Draw, difficulty: int) -> Made:
         value = 7 + a
     else:
         text = (
-            f"A tank holds {a * b * 10} litres. One pump fills it in {a} hours and another, alone, in {b} hours. Both run for "
-            f"one hour, then {c} litres leak out. How many litres are in the tank, which was empty before?"
+            f"A tank holds {a * b * 10} litres. One pump fills it in {a} hours, another, alone, in {b} hours. Both "
+            f"run for one hour, then {c} litres leak out. How many litres are in the tank, which was empty before?"
         )
         value = b * 10 + a * 10 - c
     return Made(f"{text} Answer with the number only.", value, "number")
