@@ -28,6 +28,7 @@ def tables(draw):
     return scores, random.random((rows, models)), units, random.integers(1, 100, rows).astype(float)
 
 
+@settings(max_examples=40)
 @given(tables())
 def test_an_oracle_is_never_below_the_hull(table):
     scores, _, units, tokens = table
@@ -37,6 +38,7 @@ def test_an_oracle_is_never_below_the_hull(table):
     assert value.quality_at_no_cost_weight == pytest.approx(scores.max(axis=1).mean())
 
 
+@settings(max_examples=40)
 @given(tables())
 def test_a_constant_prediction_gains_nothing(table):
     scores, _, units, _ = table
@@ -45,6 +47,7 @@ def test_a_constant_prediction_gains_nothing(table):
     assert -0.02 <= value.gain <= 1e-9
 
 
+@settings(max_examples=40)
 @given(tables(), st.randoms())
 def test_the_order_of_prompts_and_models_does_not_count(table, shuffle):
     scores, said, units, tokens = table
@@ -94,6 +97,7 @@ class TestCalibrationError:
         true = np.asarray([0.0, 1.0] * 50)
         assert expected_calibration_error(np.full(100, 0.5), true) == pytest.approx(0)
 
+    @settings(max_examples=40)
     @given(tables(), st.randoms())
     def test_it_is_a_share_and_blind_to_order(self, table, shuffle):
         scores, said, _, _ = table
