@@ -1,7 +1,7 @@
 """Signs a bundle and what is in it anew, by other keys: after a rotation, or to drop a signer. Its digest stays.
 
-The head, each image in both forms and each model are signed again. What else is attached (provenance, metadata)
-stays as it was signed.
+The head, each image in both forms, each model and the provenance are signed again; a provenance bears one signature,
+the first key's. The root's metadata stays: it is signed by the root's rules, not by who signs the bundle.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE
+from routeiq_images.proof.provenance import renew_provenance, with_provenance
 from routeiq_images.signatures import (
     MODEL_SIGNATURE,
     REFERRER_SIGNATURE,
@@ -45,6 +46,9 @@ def resign_bundle(
         copy = Path(folder)
         verified = verify_bundle_file(tar, key=trust, progress=progress, now=now, copy_to=copy)
         attachments, blobs = _renewed(verified.manifest, verified.attachments, keys, copy)
+        if verified.provenance is not None:
+            attachments, more = with_provenance(attachments, renew_provenance(verified.envelope, keys[0]))
+            blobs |= more
         head = sign_head(verified.manifest, attachments, *keys)
         kept = {entry.path for entry in body_entries(verified.manifest, attachments)} - blobs.keys()
         write_bundle_tar(tar, head, {**{path: copy / path for path in kept}, **blobs}, progress)

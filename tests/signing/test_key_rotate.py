@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.images.signed import with_signatures
 from tests.signing.conftest import SmallBundle
+from tests.signing.with_provenance import attached, envelope, payload
 
 from routeiq_appliance.cli.main import main
 from routeiq_images.signatures import check_signatures
@@ -75,13 +76,15 @@ def rotate(tmp_path: Path, *more: object) -> Result:
 
 @pytest.fixture
 def carried(old: PrivateKey, small_bundle: SmallBundle, tmp_path: Path) -> Path:
-    return with_signatures(small_bundle, old).write(tmp_path / "carried" / "bundle.tar")
+    signed = with_signatures(small_bundle, old)
+    return attached(signed, envelope(payload(signed), old)).write(tmp_path / "carried" / "bundle.tar")
 
 
 def verified_images(tar: Path, key: Any, tmp_path: Path) -> dict[str, int]:
     copy = tmp_path / f"copy-{key.keyid[:8]}"
     copy.mkdir()
     verified = verify_bundle_file(tar, key=key, progress=QuietProgress(), copy_to=copy)
+    assert [item.kind for item in verified.attachments.attachments].count("provenance") == 1
     keys = {key.keyid: pinned(key)}
     return check_signatures(
         verified.manifest, verified.attachments, keys, lambda digest: (copy / blob_path(digest)).read_bytes()
@@ -118,8 +121,11 @@ def test_dropping_the_old_key_at_once(old: PrivateKey, carried: Path, tmp_path: 
     assert rotate(tmp_path, "--resign", carried, "--drop-old").exit_code == 0
     with pytest.raises(VerificationError):
         verify_bundle_file(carried, key=old.public, progress=QuietProgress())
-    counts = verified_images(carried, load_public_key(tmp_path / "k.pub"), tmp_path)
-    assert counts["image-signature"] == 1
+    new = load_public_key(tmp_path / "k.pub")
+    assert verified_images(carried, new, tmp_path)["image-signature"] == 1
+    provenance = verify_bundle_file(carried, key=new, progress=QuietProgress()).provenance
+    assert provenance is not None
+    assert provenance.keyid == new.keyid
 
 
 def test_a_model_is_signed_again_and_the_old_signature_lies_beside_it(

@@ -10,61 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.signing.conftest import NOW, SmallBundle, digest, sha256
+from tests.signing.conftest import NOW, SmallBundle, sha256
 from tests.signing.pyz_twin import verify_by_both
+from tests.signing.with_provenance import attached, envelope, payload
 
 from routeiq_signing.bundle_peek import SBOM_NAME, look_into
+from routeiq_signing.bundle_signers import add_signature
 from routeiq_signing.errors import VerificationError
 from routeiq_signing.keys import PrivateKey
-from routeiq_signing.manifest import Attachment, FileEntry, blob_path
+from routeiq_signing.manifest import FileEntry
 from routeiq_signing.progress import QuietProgress
 from routeiq_signing.sigstore_bundle import (
-    MEDIA_TYPE,
-    Envelope,
-    envelope_bundle,
     message_bundle,
-    pre_authentication_encoding,
 )
-from routeiq_signing.verify.provenance import KIND, PAYLOAD_TYPE, statement_bytes
-
-PREDICATE: dict[str, Any] = {
-    "buildDefinition": {
-        "buildType": "https://routeiq.local/buildtypes/bundle/v1",
-        "externalParameters": {"strict": True},
-        "resolvedDependencies": [{"uri": "file:vendor/locks/gateway.txt", "digest": {"sha256": "1" * 64}}],
-    },
-    "runDetails": {
-        "builder": {"id": "https://ci.example/runner"},
-        "metadata": {"startedOn": "2026-05-01T10:00:00Z", "finishedOn": "2026-05-01T10:01:00Z"},
-    },
-}
-
-
-def envelope(payload: bytes, key: PrivateKey, kind: str = PAYLOAD_TYPE) -> bytes:
-    signature = key.sign(pre_authentication_encoding(kind, payload))
-    return envelope_bundle(key.public.keyid, Envelope(kind, payload, signature))
-
-
-def attached(
-    bundle: SmallBundle, *raws: bytes, media_type: str = MEDIA_TYPE, subject: str = ""
-) -> SmallBundle:
-    """Return the bundle with these provenances attached, its head signed again by its own key."""
-    said, files = bundle.attachments, dict(bundle.files)
-    entries = {entry.path: entry for entry in said.files}
-    items = list(said.attachments)
-    for raw in raws:
-        path = blob_path(digest(raw))
-        files[path], entries[path] = raw, FileEntry(path, sha256(raw), len(raw))
-        about = subject or said.bundle
-        items.append(Attachment(KIND, f"slsa-{len(items)}", about, media_type, digest(raw), len(raw)))
-    listed = tuple(entries[path] for path in sorted(entries))
-    return replace(bundle, attachments=replace(said, attachments=tuple(items), files=listed), files=files)
-
-
-def payload(bundle: SmallBundle, spoil: Callable[[dict[str, Any]], object] = lambda _: None) -> bytes:
-    statement = json.loads(statement_bytes(bundle.manifest, bundle.attachments.bundle, PREDICATE))
-    spoil(statement)
-    return json.dumps(statement).encode()
+from routeiq_signing.verify.provenance import PAYLOAD_TYPE
 
 
 def verify_with_pyz(bundle: SmallBundle, tar: Path, key: Path) -> subprocess.CompletedProcess[str]:
@@ -180,6 +139,17 @@ def test_a_provenance_by_another_key_is_refused(
     tar = attached(small_bundle, raw).write(tmp_path / "b.tar")
     with pytest.raises(VerificationError, match="not signed by a key that may sign this bundle"):
         verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
+
+
+def test_a_provenance_by_another_signer_of_the_bundle_is_told_and_not_judged(
+    small_bundle: SmallBundle, key: PrivateKey, tmp_path: Path
+) -> None:
+    tar = attached(small_bundle, envelope(payload(small_bundle), key)).write(tmp_path / "b.tar")
+    second = PrivateKey.generate()
+    add_signature(tar, second, trust=key.public, now=NOW, progress=QuietProgress())
+    verified = verify_by_both(tar, key=second.public, progress=QuietProgress(), now=NOW)
+    assert verified.provenance is None
+    assert "its provenance is by a signer who is not trusted here" in verified.report.notes
 
 
 def test_mix_and_match_of_two_bundles_of_one_key_is_refused(

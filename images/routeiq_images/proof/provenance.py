@@ -27,7 +27,13 @@ from routeiq_signing.manifest import (
     InputsEntry,
     blob_path,
 )
-from routeiq_signing.sigstore_bundle import MEDIA_TYPE, Envelope, envelope_bundle, pre_authentication_encoding
+from routeiq_signing.sigstore_bundle import (
+    MEDIA_TYPE,
+    Envelope,
+    envelope_bundle,
+    pre_authentication_encoding,
+    read_envelope,
+)
 from routeiq_signing.verify.provenance import KIND, PAYLOAD_TYPE, statement_bytes
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "Invocation",
     "dependencies",
     "predicate",
+    "renew_provenance",
     "sign_provenance",
     "with_provenance",
 ]
@@ -129,7 +136,15 @@ def predicate(
 
 def sign_provenance(manifest: BundleManifest, digest: str, said: Mapping[str, Any], key: Signer) -> bytes:
     """Return the signed statement: a DSSE envelope in a sigstore bundle v0.3, by `key`."""
-    payload = statement_bytes(manifest, digest, said)
+    return _signed(statement_bytes(manifest, digest, said), key)
+
+
+def renew_provenance(envelope: bytes, key: Signer) -> bytes:
+    """Return the statement of a verified `envelope`, signed by `key` instead."""
+    return _signed(read_envelope(envelope, "provenance").payload, key)
+
+
+def _signed(payload: bytes, key: Signer) -> bytes:
     signature = key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     return envelope_bundle(key.public.keyid, Envelope(PAYLOAD_TYPE, payload, signature))
 
@@ -156,11 +171,18 @@ def _time(moment: datetime) -> str:
 
 
 def with_provenance(said: Attachments, envelope: bytes) -> tuple[Attachments, dict[str, bytes]]:
-    """Return `said` with the provenance attached to its bundle, and the new blob by path."""
+    """Return `said` with the provenance attached to its bundle, and the new blob by path.
+
+    It takes the place of any that was there.
+    """
+    old = {item for item in said.attachments if item.kind == KIND}
+    others = tuple(item for item in said.attachments if item not in old)
+    dropped = {blob_path(item.digest) for item in old} - {blob_path(item.digest) for item in others}
     sha256 = hashlib.sha256(envelope).hexdigest()
     digest = f"sha256:{sha256}"
     path = blob_path(digest)
     attachment = Attachment(KIND, "slsa-v1", said.bundle, MEDIA_TYPE, digest, len(envelope))
-    files = {entry.path: entry for entry in said.files} | {path: FileEntry(path, sha256, len(envelope))}
+    files = {entry.path: entry for entry in said.files if entry.path not in dropped}
+    files[path] = FileEntry(path, sha256, len(envelope))
     listed = tuple(files[name] for name in sorted(files))
-    return replace(said, attachments=(*said.attachments, attachment), files=listed), {path: envelope}
+    return replace(said, attachments=(*others, attachment), files=listed), {path: envelope}

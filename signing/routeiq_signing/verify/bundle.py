@@ -116,7 +116,11 @@ def verify_bundle(
         stream.end()
     check_layout(manifest, documents)
     envelope = documents[origin] if origin else b""
-    provenance = check_provenance(envelope, origin, trust.keys(), manifest, digest) if origin else None
+    provenance = None
+    if origin:
+        provenance = check_provenance(
+            envelope, origin, trust.keys(), manifest, digest, others=attached.others
+        )
     told = trust.finish(manifest, identity, {name: documents[path] for name, path in trusted.items()})
 
     report = Report(
@@ -139,6 +143,7 @@ def verify_bundle(
         notes=[
             *told.notes,
             *(f"signed by {keyid} too, which is not trusted here" for keyid in signed.others),
+            *(["its provenance is by a signer who is not trusted here"] if origin and not provenance else []),
         ],
         warnings=list(told.warnings),
     )

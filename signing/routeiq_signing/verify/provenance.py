@@ -3,7 +3,8 @@
 A provenance is said *about* a bundle and is no part of its identity: two builders of one bundle differ in it. It is
 optional, and a wrong one is refused, not passed over:
 1. at most one is attached, and to this bundle's digest;
-2. its envelope (DSSE) is signed by a key that may sign this bundle;
+2. its envelope (DSSE) is signed by a key that may sign this bundle; one by another signer of the bundle is passed over,
+   and told: whoever trusts that signer judges it;
 3. it is an in-toto statement v1 with SLSA's predicate v1;
 4. its subjects are bundle.json and each image, by the digests that they have here, and nothing else.
 What it says of the builder is the signer's word; nothing here can know more. Sources: slsa.dev/spec/v1.0/provenance,
@@ -14,10 +15,11 @@ Standard library only, Python 3.9: part of `verify.pyz`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from routeiq_signing._recover import recover_public_key
 from routeiq_signing.errors import DocumentError, VerificationError
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachments, BundleManifest, blob_path
@@ -109,19 +111,30 @@ def provenance_path(attachments: Attachments) -> str | None:
 
 
 def check_provenance(
-    raw: bytes, path: str, keys: Mapping[str, PinnedKey], manifest: BundleManifest, digest: str
-) -> Provenance:
+    raw: bytes,
+    path: str,
+    keys: Mapping[str, PinnedKey],
+    manifest: BundleManifest,
+    digest: str,
+    *,
+    others: Iterable[str] = (),
+) -> Provenance | None:
     """Return what the provenance `raw` says; `keys` are those that may sign this bundle.
 
-    Raises `VerificationError` when it is signed by none of them, is of another form or speaks of another bundle.
+    `others` are the keyids of signers who proved themselves and are not trusted here: None for one by them. Raises
+    `VerificationError` when it is signed by neither, is of another form or speaks of another bundle.
     """
     try:
         envelope: Envelope = read_envelope(raw, f"{path}: provenance")
     except DocumentError as error:
         raise VerificationError(str(error), step=_STEP, subject=path) from None
     message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
+    if envelope.payload_type != PAYLOAD_TYPE:
+        _refuse(path, "the provenance's payload is no in-toto statement")
     signer = next((key for key in keys.values() if key.verifies(envelope.signature, message)), None)
-    if envelope.payload_type != PAYLOAD_TYPE or signer is None:
+    if signer is None:
+        if any(recover_public_key(envelope.signature, message, keyid) for keyid in others):
+            return None
         _refuse(path, "the provenance is not signed by a key that may sign this bundle")
     statement = _statement(envelope.payload, path)
     _check_subjects(path, statement.get("subject"), subjects_of(manifest, digest))
