@@ -4,8 +4,10 @@ The identity (`bundle.json`) is a function of the locks, the source and the comm
 key and comes last, over what is already decided.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from routeiq_images.artifacts import write_chart, write_model, write_sbom
 from routeiq_images.assemble import BuiltImage, assemble
 from routeiq_images.blobs import MANIFEST_MEDIA_TYPE, BlobStore
 from routeiq_images.definition import load_definitions
+from routeiq_images.errors import ImagesError
 from routeiq_images.inputs import write_inputs
 from routeiq_images.materials import Materials, ModelFolder, freeze
 from routeiq_images.proof.parts import OWN_LICENCE, shipped
@@ -87,6 +90,7 @@ def create_bundle(
     """
     inputs = out / release.file_name("-inputs")
     with (
+        _alone(out),
         tempfile.TemporaryDirectory(dir=materials.workspace.build, prefix="layout-") as folder,
         _pending(inputs) as pending,
     ):
@@ -130,6 +134,24 @@ def create_bundle(
     if trust is not None and trust.lacking:
         write_metadata(tar.with_name(f"{tar.name}.tuf"), trust.metadata(manifest, key))
     return Created(tar, inputs, digest, built)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Refuse a second build into the same folder while the body runs: each would take away what the other writes."""
+    out.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ImagesError(
+            f"{out}: another build is writing here",
+            subject=str(out),
+            hint="wait for it, or give another --out",
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from routeiq_images.create import _alone as alone
 from routeiq_images.create import _pending as pending
 from routeiq_images.definition import load_definitions
 from routeiq_images.errors import ImagesError
@@ -95,3 +96,13 @@ def test_inputs_never_stand_without_their_bundle(tmp_path: Path) -> None:
         fail()
     assert target.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_builds_into_one_folder_do_not_take_away_each_others_files(tmp_path: Path) -> None:
+    with alone(tmp_path / "dist"):
+        with pytest.raises(ImagesError, match="another build is writing here"), alone(tmp_path / "dist"):
+            pass
+        with alone(tmp_path / "elsewhere"):
+            pass
+    with alone(tmp_path / "dist"):
+        pass

@@ -22,7 +22,7 @@ from routeiq_signing.progress import Progress
 from routeiq_signing.trust.metadata import RELEASE_FILES, read_root
 from routeiq_signing.trust.rules import Offered, judge
 from routeiq_signing.trust.site import ATTACHMENT_KIND, MEDIA_TYPE
-from routeiq_signing.verify.order import body_entries
+from routeiq_signing.verify.order import body_entries, signer_of
 
 __all__ = ["attach_metadata", "with_metadata"]
 
@@ -36,6 +36,8 @@ def attach_metadata(
     progress: Progress,
 ) -> str:
     """Rewrite `tar` with `metadata` (file name → bytes) in place of what it had; return the bundle's digest.
+
+    Other signers' signatures of bundle.json stay; `bundle sign` adds theirs of the new attachments.
 
     `key` is the release key that signed the bundle. Raises `VerificationError` when tar or metadata would be refused.
     Needs room for two more copies beside the tar.
@@ -55,7 +57,12 @@ def attach_metadata(
         before = verified.attachments
         attachments, blobs = with_metadata(before, metadata)
         kept = {entry.path for entry in body_entries(verified.manifest, attachments)} - blobs.keys()
-        head = sign_head(verified.manifest, attachments, key)
+        signed = sign_head(verified.manifest, attachments, key)
+        # What others signed of the identity still holds; what they signed of the attachments is of another text now.
+        others = {
+            path.name: path.read_bytes() for path in copy.iterdir() if signer_of(path.name, "bundle.json")
+        }
+        head = replace(signed, members={**others, **signed.members})
         write_bundle_tar(tar, head, {**{path: copy / path for path in kept}, **blobs}, progress)
     return verified.report.digest
 
