@@ -17,6 +17,7 @@ from routeiq_router.calibration.ability import Ability, fit_ability
 from routeiq_router.calibration.item import Item, suite_digest
 from routeiq_router.data.split import prompt_fingerprints
 from routeiq_router.errors import RouterError
+from routeiq_router.strategies.calibrated import pack_asked
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
 from routeiq_router.strategies.registry import strategy
 
@@ -108,7 +109,7 @@ def calibrate(
         "groups": groups,
         "ranking": ranking,
     }
-    return Calibration(_artifact(base, items, fitted, costs, report, name), report)
+    return Calibration(_artifact(base, items, inputs, fitted, costs, report, name), report)
 
 
 def _by(items: Sequence[Item], right: NDArray[np.float64], keys: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -122,6 +123,7 @@ def _by(items: Sequence[Item], right: NDArray[np.float64], keys: Sequence[str]) 
 def _artifact(
     base: Artifact,
     items: Sequence[Item],
+    inputs: Inputs,
     fitted: Mapping[str, Ability],
     costs: Mapping[str, float],
     report: Mapping[str, Any],
@@ -141,5 +143,9 @@ def _artifact(
         training={**base.training, "calibration": summary},
         metrics={"calibration": report["groups"], "ranking": report["ranking"]},
         trained_prompts=np.unique(np.concatenate([base.trained_prompts, shown])),
-        weights={**{f"base.{key}": value for key, value in base.weights.items()}, "abilities": abilities},
+        weights={
+            **{f"base.{key}": value for key, value in base.weights.items()},
+            **pack_asked(inputs.embeddings),
+            "abilities": abilities,
+        },
     )

@@ -89,6 +89,12 @@ def _exact(answer: Any, text: str) -> bool:
     return any(_plain(part) in wanted for part in (text, lines[-1], said[-1]))
 
 
+def _contains(answer: Any, text: str) -> bool:
+    wanted = [_plain(one) for one in (answer if isinstance(answer, list) else [answer])]
+    said = re.sub(r"\s+", " ", text).casefold()
+    return any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", said) for one in wanted)
+
+
 def _choice(answer: Any, text: str) -> bool:
     said = {letter.upper() for letter in _SAID_LETTER.findall(text)}
     if not said:
@@ -147,12 +153,14 @@ def _plain(text: str) -> str:
 CHECKS: Mapping[str, Callable[[Any, str], bool]] = {
     "number": _number,
     "exact": _exact,
+    "contains": _contains,
     "choice": _choice,
     "json": _json,
     "set": _set,
     "list": _list,
 }
-"""By kind: the number; the words (any of a list); the letter; an equal JSON value; the members; those in order."""
+"""By kind: the number; the words alone (any of a list); the words anywhere; the letter; an equal JSON value; the
+members; those in order. `contains` is the lenient one: a reply that names everything is right."""
 
 
 def _is_number(value: Any) -> bool:
@@ -170,6 +178,7 @@ def _is_texts(value: Any) -> bool:
 _ANSWERS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "number": ("a number", _is_number),
     "exact": ("a text, or a list of texts any of which is right", lambda v: _is_text(v) or _is_texts(v)),
+    "contains": ("a text, or a list of texts any of which is right", lambda v: _is_text(v) or _is_texts(v)),
     "choice": ("a letter from A to Z", lambda v: isinstance(v, str) and re.fullmatch("[A-Z]", v) is not None),
     "json": ("an object or a list", lambda v: isinstance(v, dict | list)),
     "set": ("a list of different texts", lambda v: _is_texts(v) and len(set(map(_plain, v))) == len(v)),

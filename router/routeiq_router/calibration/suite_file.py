@@ -28,6 +28,8 @@ def read_suites(paths: Sequence[Path], before: Sequence[Item] = ()) -> tuple[Ite
     """Return the items of `before` and of all files; raises `RouterError` or `SigningError` (no file, too large)."""
     found = list(before)
     for path in paths:
+        if path.is_dir():
+            raise RouterError(f"{path}: not a regular file", subject=str(path))
         found += parse_suite(read_capped(path, MAX_BYTES), subject=str(path))
     _check_unique(found)
     return tuple(found)

@@ -2,6 +2,8 @@
 
 Made by `routeiq router calibrate` from another artifact, never trained: the artifact's models are the site's, the
 base's are those that it was trained on. A prompt is judged by the base once, whatever the number of models.
+
+What the base knows nothing like may still be like what was asked in calibration: that was measured too, so it decides.
 """
 
 from dataclasses import dataclass
@@ -25,9 +27,14 @@ from routeiq_router.strategies.interface import (
 )
 from routeiq_router.strategies.registry import strategy
 
-__all__ = ["STRATEGY", "CalibratedPredictor", "CalibratedStrategy"]
+__all__ = ["STRATEGY", "CalibratedPredictor", "CalibratedStrategy", "pack_asked", "unpack_asked"]
 
 _PREFIX = "base."
+_INT8 = 127
+_MOST = 4000
+"""Prompts that are kept, 384 bytes each."""
+_QUANTILE = 0.05
+_NEAR = (0.5, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class CalibratedPredictor:
 
     base: Predictor
     weights: NDArray[np.float64]  # [models, 2 + known]
+    asked: FloatArray  # [prompts, dimension], the calibration's
+    near: np.float32
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """See `Predictor.predict`."""
@@ -45,10 +54,12 @@ class CalibratedPredictor:
         return result
 
     def known(self, inputs: Inputs) -> NDArray[np.bool_]:
-        """See `interface.Guarded.known`: what the base knows."""
-        if isinstance(self.base, Guarded):
-            return self.base.known(inputs)
-        return np.ones(len(inputs), dtype=np.bool_)
+        """See `interface.Guarded.known`: what the base knows, and what is like a prompt that was asked."""
+        if not isinstance(self.base, Guarded):
+            return np.ones(len(inputs), dtype=np.bool_)
+        like = (inputs.embeddings @ self.asked.T).max(axis=1) >= self.near
+        known: NDArray[np.bool_] = self.base.known(inputs) | like
+        return known
 
 
 class CalibratedStrategy:
@@ -80,7 +91,30 @@ class CalibratedStrategy:
         }
         base = strategy(name).load(own, inside, models=known, dimension=dimension, surface=surface)
         table = need(weights, "abilities", np.float32, (models, known + 2))
-        return CalibratedPredictor(base, table.astype(np.float64))
+        asked = need(weights, "asked", np.int8, (None, dimension))
+        if not len(asked):
+            raise RouterError("weights.safetensors: tensor 'asked' is empty", subject="weights.safetensors")
+        near = need(weights, "near", np.float32, (1,))
+        return CalibratedPredictor(base, table.astype(np.float64), unpack_asked(asked), near[0])
+
+
+def pack_asked(embeddings: FloatArray) -> dict[str, NDArray[Any]]:
+    """Return what is kept of the prompts that were asked: vectors as int8, and the cosine from which one is like them.
+
+    That is what most of them have to their nearest other; prompts of one pattern must not ask for a copy.
+    """
+    most = embeddings[:_MOST]
+    packed = np.round(most * _INT8).astype(np.int8)
+    similarity = most @ most.T
+    np.fill_diagonal(similarity, -1)
+    near = np.clip(np.quantile(similarity.max(axis=1), _QUANTILE), *_NEAR)
+    return {"asked": packed, "near": np.asarray([near], dtype=np.float32)}
+
+
+def unpack_asked(asked: NDArray[np.int8]) -> FloatArray:
+    """Return the vectors that `pack_asked` was given, to a hundredth."""
+    unpacked: FloatArray = asked.astype(np.float32) / np.float32(_INT8)
+    return unpacked
 
 
 def _not_trained() -> RouterError:
