@@ -7,7 +7,7 @@ says that the prompt is like nothing it learnt from (`interface.Guarded`): the d
 from dataclasses import dataclass
 
 from routeiq_router.limits import Limits
-from routeiq_router.strategies.interface import Guarded, Inputs, Predictor, predict_blocks
+from routeiq_router.strategies.interface import Inputs, Predictor, predict_known
 from routeiq_router.text import foreign_share
 
 __all__ = ["BLANK", "FOREIGN_SHARE", "PREDICTED", "Judged", "judge"]
@@ -40,9 +40,10 @@ class Judged:
 
 def judge(predictor: Predictor, inputs: Inputs, prompt: str, *, latin_only: bool, limits: Limits) -> Judged:
     """Predict for one prompt (`inputs` of length 1)."""
-    values = tuple(predict_blocks(predictor, inputs)[0].tolist())
+    predicted, known = predict_known(predictor, inputs)
+    values = tuple(predicted[0].tolist())
     if latin_only and foreign_share(prompt, limits) > FOREIGN_SHARE:
         return Judged(values, _FOREIGN)
-    if isinstance(predictor, Guarded) and not predictor.known(inputs)[0]:
+    if not known[0]:
         return Judged(values, _UNLIKE)
     return Judged(values)

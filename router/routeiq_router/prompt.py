@@ -8,11 +8,11 @@ environment dumps, files, logs. What counts here, in this order:
 3. the last turn that then still says something; where it is short ("yes, go on"), the turns before it as well.
 
 Never fails, whatever `messages` holds, and reads at most `Limits.prompt_chars_head` + `prompt_chars_tail` characters of
-a part: a megabyte costs no more than a page.
+a part and `_MOST_CHARS` of all: a megabyte costs no more than a few pages.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ _MAX_TURNS = 8
 _MAX_LOOKED_AT = 40
 """Of the newest user turns: harnesses send thousands that hold no word of the user."""
 _MAX_PARTS = 64
+_MOST_CHARS = 1 << 17
+"""Of the newest turns, with all that harnesses put there; what lies further back is not looked at."""
 _LOG_LINES = 8
 """So many lines of a log in a row are a paste, not a question."""
 _CODE_CHARS = 600
@@ -65,12 +67,19 @@ def prompt_text(messages: Any, limits: Limits = DEFAULT_LIMITS) -> PromptText:
     if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray):
         return PromptText("", "the call has no messages")
     turns: list[str] = []
-    room, users = limits.prompt_chars_head + limits.prompt_chars_tail, 0
+    most = room = limits.prompt_chars_head + limits.prompt_chars_tail
+    users, unread = 0, _MOST_CHARS
     for message in reversed(messages):
         if not isinstance(message, dict) or message.get("role") != "user":
             continue
         users += 1
-        words = "\n".join(found for part in _texts(message) if (found := user_words(part, limits)))
+        parts: list[str] = []
+        # The user's own words come last where a harness adds parts of its own.
+        for part in reversed(_texts(message)):
+            if unread > 0:
+                parts.append(user_words(part, limits))
+                unread -= min(len(part), most)
+        words = "\n".join(filter(None, reversed(parts)))
         if words:
             turns.append(words[:room])
             room -= len(turns[-1])
@@ -78,6 +87,7 @@ def prompt_text(messages: Any, limits: Limits = DEFAULT_LIMITS) -> PromptText:
             users == _MAX_LOOKED_AT
             or len(turns) == _MAX_TURNS
             or room <= 0
+            or unread <= 0
             or sum(map(len, turns)) >= _ENOUGH_CHARS
         ):
             break
@@ -97,30 +107,31 @@ def user_words(text: str, limits: Limits = DEFAULT_LIMITS) -> str:
     return rest if any(character.isalnum() for character in rest) else ""
 
 
-def _texts(message: dict[str, Any]) -> Iterator[str]:
+def _texts(message: dict[str, Any]) -> list[str]:
     content = message.get("content")
     if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        # The user's own words come last where a harness adds parts of its own.
-        for part in content[-_MAX_PARTS:]:
-            if isinstance(part, str):
-                yield part
-            elif (
-                isinstance(part, dict)
-                and part.get("type") in _TEXT_PARTS
-                and isinstance(part.get("text"), str)
-            ):
-                yield part["text"]
+        return [content]
+    if not isinstance(content, list):
+        return []
+    found = []
+    for part in content[-_MAX_PARTS:]:
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, dict) and part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
+            found.append(part["text"])
+    return found
 
 
 def _without_injected(text: str) -> str:
     """Cut `<name>…</name>` of known names; one that never closes (cut off) is cut to the end of its paragraph."""
     kept, at = [], 0
+    never: set[str] = set()  # looked for once: a text of openings would take the square of their number
     while (found := _OPENING.search(text, at)) is not None:
         kept.append(text[at : found.start()])
         close = f"</{found[1]}>"
-        end = text.find(close, found.end())
+        end = -1 if close in never else text.find(close, found.end())
+        if end < 0:
+            never.add(close)
         if end >= 0:
             at = end + len(close)
         else:

@@ -119,6 +119,15 @@ def test_a_megabyte_is_read_in_bounded_work(text):
     assert time.process_time() - started < 5
 
 
+def test_noise_in_many_parts_is_looked_at_only_so_far():
+    noise = {"role": "user", "content": [text_part("```\n" * 4096)] * 64}
+    question = {"role": "user", "content": "what is the capital of France?"}
+    assert prompt_text([noise] * 40 + [question]).text == question["content"]
+    # 64 parts of 16,384 characters are more than anybody's question has after it.
+    assert prompt_text([question, noise]).reason == "no user turn has text to judge"
+    assert prompt_text([question, {**noise, "content": noise["content"][:4]}]).text == question["content"]
+
+
 def test_of_two_hundred_turns_the_newest_count():
     turns = [{"role": "user", "content": f"question number {n}"} for n in range(200)]
     text = prompt_text(turns).text

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,40 @@ def test_blank_is_what_has_neither_letter_nor_digit():
 
 def test_features_tell_code_from_a_question():
     assert not np.array_equal(surface_features("def f(x):\n    return x"), surface_features("who is that?"))
+
+
+_WORDS = (
+    "def ", "class ", "return", "import ", "{", ";", "```", ">>>", "assert", "FUNCTION", "Python", "\\x", "$", "A)",
+    "(b)", "C.", " ", "\n", "\t", "\r", "\x1c", "?", "7", "=", "who", "x", "\u017f", "\u0130",
+)  # fmt: skip
+
+
+def _counts(text: str) -> list[int]:
+    """Count as the features' definition has it: each pattern alone, over the whole text."""
+    patterns = (
+        r"(?m)^\s*(?:\(?[A-Ea-e][).:])\s",
+        r"\b(?:[A-E]\))|\([A-E]\)",
+        r"(?m)\bdef |\bclass |\breturn\b|\bimport |[{};]\s*$|```",
+        r"(?i)>>>|\bassert\b|\bfunction\b|\bPython\b",
+        r"\\[a-zA-Z]+|\$[^$]+\$",
+        r"\d",
+        r"[=+*/^<>]",
+        r"\?",
+        r"\n",
+        r"(?i)^(?:who|what|when|where|which|why|how)\b",
+        r"\?\s*$",
+        r"^[a-z]",
+    )
+    return [len(re.findall(pattern, text)) for pattern in patterns]
+
+
+@given(st.lists(st.sampled_from(_WORDS), max_size=12).map("".join))
+def test_features_are_the_counts_of_their_patterns(text):
+    want = np.log1p(np.asarray(_counts(text), dtype=np.float64)) / 5
+    np.testing.assert_array_equal(surface_features(text)[4::2], want.astype(np.float32))
+
+
+def test_a_page_of_blank_lines_is_not_read_again_for_each_of_them():
+    # The square of 16,384 lines took seconds; a marker after many of them still counts.
+    features = surface_features("\n" * 16_000 + "A. yes\n\n  (B) no")
+    np.testing.assert_array_equal(features[4], np.float32(np.log1p(np.float64(2)) / 5))

@@ -69,23 +69,22 @@ class EnsembleStrategy:
     def load(
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
     ) -> _EnsemblePredictor:
-        """Load the members."""
+        """Load the members, also one without a share, which is not asked afterwards."""
         shares = _read_shares(params)
-        return _EnsemblePredictor(
-            tuple(
-                (
-                    np.float32(share),
-                    strategy(name).load(
-                        _member(params, name),
-                        _own(weights, name),
-                        models=models,
-                        dimension=dimension,
-                        surface=surface,
-                    ),
-                )
-                for name, share in shares.items()
+        members = [
+            (
+                np.float32(share),
+                strategy(name).load(
+                    _member(params, name),
+                    _own(weights, name),
+                    models=models,
+                    dimension=dimension,
+                    surface=surface,
+                ),
             )
-        )
+            for name, share in shares.items()
+        ]
+        return _EnsemblePredictor(tuple(member for member in members if member[0] > 0))
 
 
 def _shares(members: int, steps: int) -> Iterator[tuple[int, ...]]:

@@ -69,23 +69,34 @@ class GuardedPredictor:
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """See `Predictor.predict`."""
+        return self._predict(inputs, self.familiarity(inputs))
+
+    def known(self, inputs: Inputs) -> NDArray[np.bool_]:
+        """See `interface.Guarded.known`."""
+        return self._known(self.familiarity(inputs))
+
+    def predict_known(self, inputs: Inputs) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """See `interface.GuardedAtOnce.predict_known`."""
+        familiarity = self.familiarity(inputs)
+        return self._predict(inputs, familiarity), self._known(familiarity)
+
+    def familiarity(self, inputs: Inputs) -> FloatArray:
+        """Return the mean similarity of each prompt to its nearest trained ones, [n], -1..1."""
+        return _nearness(self.space.place(inputs) @ self.index.T)
+
+    def _predict(self, inputs: Inputs, familiarity: FloatArray) -> FloatArray:
         logits = to_logit(np.clip(self.base.predict(inputs), 0, 1))
         calibrated = from_logit(self.slope * logits + self.intercept)
         _, low, high = self.bounds
-        trust = np.clip((self.familiarity(inputs) - low) / max(high - low, np.float32(1e-6)), 0, 1)[:, None]
+        trust = np.clip((familiarity - low) / max(high - low, np.float32(1e-6)), 0, 1)[:, None]
         level, mean = calibrated.mean(axis=1, keepdims=True), self.means.mean()
         between = (self.means - mean) + trust * ((calibrated - level) - (self.means - mean))
         predicted: FloatArray = np.clip(level + between, 0, 1).astype(np.float32)
         return predicted
 
-    def known(self, inputs: Inputs) -> NDArray[np.bool_]:
-        """See `interface.Guarded.known`."""
-        known: NDArray[np.bool_] = self.familiarity(inputs) >= self.bounds[0]
+    def _known(self, familiarity: FloatArray) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = familiarity >= self.bounds[0]
         return known
-
-    def familiarity(self, inputs: Inputs) -> FloatArray:
-        """Return the mean similarity of each prompt to its nearest trained ones, [n], -1..1."""
-        return _nearness(self.space.place(inputs) @ self.index.T)
 
 
 class GuardedStrategy:

@@ -19,6 +19,7 @@ __all__ = [
     "CrossPredict",
     "FloatArray",
     "Guarded",
+    "GuardedAtOnce",
     "Inputs",
     "Params",
     "Predictor",
@@ -27,6 +28,7 @@ __all__ = [
     "need",
     "number",
     "predict_blocks",
+    "predict_known",
     "squared_error",
 ]
 
@@ -68,6 +70,14 @@ class Guarded(Protocol):
         """Return per prompt [n] whether its prediction may decide; elsewhere the declared order should."""
 
 
+@runtime_checkable
+class GuardedAtOnce(Protocol):
+    """A `Guarded` predictor that tells both for less than the two alone."""
+
+    def predict_known(self, inputs: Inputs) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Return what `predict` and `known` do."""
+
+
 CrossPredict = Callable[["Strategy", Params], FloatArray]
 """Cross-validated predictions [n, models] of a strategy with these parameters on the training prompts."""
 
@@ -106,6 +116,16 @@ def predict_blocks(predictor: Predictor, inputs: Inputs, block: int = 512) -> Fl
     starts = range(0, len(inputs), block)
     parts = [predictor.predict(inputs.take(np.arange(at, min(at + block, len(inputs))))) for at in starts]
     return np.clip(np.concatenate(parts), 0, 1)
+
+
+def predict_known(predictor: Predictor, inputs: Inputs) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Predict [n, models], clipped to 0..1, for a few prompts, and tell which predictions may decide [n]."""
+    if isinstance(predictor, GuardedAtOnce):
+        predicted, known = predictor.predict_known(inputs)
+    else:
+        predicted = predictor.predict(inputs)
+        known = predictor.known(inputs) if isinstance(predictor, Guarded) else np.ones(len(inputs), np.bool_)
+    return np.clip(predicted, 0, 1), known
 
 
 def best_of(

@@ -70,7 +70,8 @@ class _KnnPredictor:
 
     def _mean(self, similarity: FloatArray, scores: FloatArray) -> FloatArray:
         count = min(self.neighbours, similarity.shape[1])
-        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        rest = similarity.shape[1] - count
+        nearest = np.argpartition(similarity, rest, axis=1)[:, rest:]
         # Nearness above the nearest, and the neighbours' scores: made once for both temperatures.
         near = np.take_along_axis(similarity, nearest, axis=1)
         near -= near.max(axis=1, keepdims=True)

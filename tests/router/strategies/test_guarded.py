@@ -35,6 +35,18 @@ def test_a_prompt_like_the_trained_ones_is_known_and_a_strange_one_is_not(made, 
     assert not loaded.known(_strange(inputs)).any()
 
 
+def test_asked_at_once_it_says_the_same(made, load):
+    weights, inputs, _ = made
+    strange = _strange(inputs)
+    both = Inputs(
+        *(np.concatenate([getattr(i, n) for i in (inputs, strange)]) for n in ("embeddings", "surface"))
+    )
+    loaded = load(weights)
+    predicted, known = loaded.predict_known(both)
+    np.testing.assert_array_equal(predicted, loaded.predict(both))
+    np.testing.assert_array_equal(known, loaded.known(both))
+
+
 def test_for_a_strange_prompt_models_differ_as_their_means_do(made, load):
     weights, inputs, scores = made
     between = np.diff(load(weights).predict(_strange(inputs)), axis=1)
