@@ -104,6 +104,32 @@ def test_predict_writes_one_line_a_prompt_in_order(routeiq, trained, tmp_path):
         assert all(0 <= quality <= 1 for quality in line["predicted"].values())
 
 
+def test_predict_without_a_file_prints_the_lines_and_keeps_the_ids_as_they_are(routeiq, trained, tmp_path):
+    data, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    data.write_text('{"id": 7, "prompt": "add the number 1"}\n{"id": "7 \\ud800", "prompt": "write code"}\n')
+    printed = routeiq("predict", "--artifact", trained, "--data", data)
+    assert printed.returncode == 0, printed.stderr
+    assert [json.loads(line)["id"] for line in printed.stdout.splitlines()] == [7, "7 \ud800"]
+    done = routeiq("predict", "--artifact", trained, "--data", data, "--out", out, "--json")
+    assert json.loads(done.stdout) == {
+        "artifact": "tiny-v1",
+        "models": ["all-70b", "code-13b", "maths-7b"],
+        "out": str(out),
+        "prompts": 2,
+    }
+    assert out.read_text() == printed.stdout
+
+
+def test_the_default_strategy_is_the_one_that_the_documents_name(routeiq, small_file, tmp_path):
+    out = tmp_path / "default-v1"
+    done = routeiq("train", "--data", small_file, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["strategy"], result["out"]) == ("guarded", str(out))
+    assert result["models"] == ["all-70b", "code-13b", "maths-7b"]
+    assert json.loads((out / "router.json").read_text())["metrics"] == result["metrics"]
+
+
 def test_costs_change_the_evaluation(routeiq, small_file, trained, tmp_path):
     costs = tmp_path / "costs.json"
     costs.write_text('{"all-70b": 1}')
@@ -123,6 +149,10 @@ def test_costs_change_the_evaluation(routeiq, small_file, trained, tmp_path):
         (
             ["predict", "--artifact", "TRAINED", "--data", "absent", "--out", "new"],
             "error: absent: No such file",
+        ),
+        (
+            ["predict", "--artifact", "TRAINED", "--data", "DATA", "--out", "."],
+            "error: .: a folder, want a file",
         ),
     ],
 )

@@ -12,6 +12,7 @@ import click
 from routeiq_appliance.cli.router_support import (
     PATH,
     cache_option,
+    check_file,
     costs_option,
     default_cache,
     embedder_folder,
@@ -92,6 +93,8 @@ def evaluate(
 
     if plot:
         check_plot(plot)
+    check_file(out)
+    check_file(plot)
     if names and _start_pinned():
         return
     given = subset(read_data(data, scored=True), tasks=tasks, models=models.split(",") if models else ())

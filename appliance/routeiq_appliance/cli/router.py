@@ -18,9 +18,11 @@ from routeiq_appliance.cli.evaluate import evaluate
 from routeiq_appliance.cli.replay import replay
 from routeiq_appliance.cli.router_support import (
     DEFAULT_EMBEDDER,
+    DEFAULT_STRATEGY,
     PATH,
     artifact_option,
     cache_option,
+    check_file,
     costs_option,
     default_cache,
     embedder_folder,
@@ -73,7 +75,13 @@ def strategies(as_json: bool) -> None:
 
 @router.command()
 @click.option("--data", required=True, multiple=True, type=PATH, help="JSON Lines, plain or gzip; repeatable")
-@click.option("--strategy", "strategy_name", required=True, help="One of `routeiq router strategies`")
+@click.option(
+    "--strategy",
+    "strategy_name",
+    default=DEFAULT_STRATEGY,
+    show_default=True,
+    help="One of `routeiq router strategies`",
+)
 @click.option("--out", required=True, type=PATH, help="Folder for the artifact")
 @costs_option
 @click.option("--seed", default=0, show_default=True, help="Of every draw")
@@ -82,6 +90,7 @@ def strategies(as_json: bool) -> None:
 )
 @embedder_option
 @cache_option
+@json_option
 def train(
     data: tuple[Path, ...],
     strategy_name: str,
@@ -91,6 +100,7 @@ def train(
     holdout: float,
     embedder: Path | None,
     cache: Path | None,
+    as_json: bool,
 ) -> None:
     """Train an artifact on measured prompts; the same input gives the same bytes.
 
@@ -138,7 +148,10 @@ def train(
     card = write_card(artifact, weights_size=len(files[WEIGHTS_FILE]), command=command)
     write_artifact(out, {**files, "README.md": card.encode()})
     click.echo(card, err=True)
-    click.echo(out)
+    told = ("name", "strategy", "models", "training", "metrics")
+    emit(
+        {"out": str(out), **{name: getattr(artifact, name) for name in told}}, as_json=as_json, text=str(out)
+    )
 
 
 @router.command()
@@ -146,22 +159,42 @@ def train(
 @click.option(
     "--data", required=True, multiple=True, type=PATH, help="JSON Lines with id and prompt; repeatable"
 )
-@click.option("--out", required=True, type=PATH, help="JSON Lines to write")
+@click.option("--out", type=PATH, help="JSON Lines to write  [default: stdout]")
 @key_option
 @embedder_option
+@json_option
 def predict(
-    artifact: Path, data: tuple[Path, ...], out: Path, key: Path | None, embedder: Path | None
+    artifact: Path,
+    data: tuple[Path, ...],
+    out: Path | None,
+    key: Path | None,
+    embedder: Path | None,
+    as_json: bool,
 ) -> None:
-    """Predict each model's quality per prompt: lines `{"id", "predicted": {model: 0..1}}`."""
+    """Predict each model's quality per prompt: lines `{"id", "predicted": {model: 0..1}}`.
+
+    With --json and --out, what was done is told as JSON; the lines themselves are the same.
+    """
     from routeiq_router.data.dataset import read_data
 
+    check_file(out)
     loaded = load_router(artifact, embedder, key)
     dataset = read_data(data, scored=False)
     lines = []
     with BarProgress().task("predicting", len(dataset), "prompt") as advance:
         for identity, prompt in zip(dataset.ids, dataset.prompts, strict=True):
             predicted = {model: round(quality, 6) for model, quality in loaded.predict(prompt).items()}
-            lines.append(json.dumps({"id": identity, "predicted": predicted}, ensure_ascii=False) + "\n")
+            # In ASCII: an id may hold half of a surrogate pair, which UTF-8 cannot say.
+            lines.append(json.dumps({"id": identity, "predicted": predicted}) + "\n")
             advance(1)
+    if out is None:
+        click.echo("".join(lines), nl=False)
+        return
     write_atomic(out, "".join(lines).encode())
-    click.echo(out)
+    done = {
+        "artifact": loaded.name,
+        "models": list(loaded.models),
+        "out": str(out),
+        "prompts": len(lines),
+    }
+    emit(done, as_json=as_json, text=str(out))

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_EMBEDDER",
+    "DEFAULT_STRATEGY",
     "PATH",
     "artifact_option",
     "cache_option",
+    "check_file",
     "costs_option",
     "default_cache",
     "embedder_folder",
@@ -38,6 +40,7 @@ __all__ = [
 
 PATH = click.Path(path_type=Path)
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+DEFAULT_STRATEGY = "guarded"
 _IN_MODELS = Path("sentence-transformers") / DEFAULT_EMBEDDER
 
 artifact_option = click.option("--artifact", required=True, type=PATH, help="Folder of the artifact")
@@ -159,6 +162,12 @@ def _spell(option: str, value: Any) -> list[str]:
     if isinstance(value, tuple):
         return [argument for item in value for argument in _spell(option, item)]
     return [option] if value is True else [option, str(value)]
+
+
+def check_file(path: Path | None) -> None:
+    """Raise `RouteIQError` when `path`, to be written at the end of long work, is a folder."""
+    if path is not None and path.is_dir():
+        raise RouteIQError(f"{path}: a folder, want a file", subject=str(path), hint="name a file with --out")
 
 
 def warn(text: str) -> None:

@@ -31,7 +31,7 @@ class _Row:
     """One line, and where it stands (`file:line`)."""
 
     where: str
-    identity: str
+    identity: str | int
     prompt: str
     scores: dict[str, float]
     task: str
@@ -51,7 +51,7 @@ class Dataset:
     """Rows in file order. `scores` is [rows, models], NaN where not measured; `models` is sorted."""
 
     sources: tuple[Source, ...]
-    ids: list[str]
+    ids: list[str | int]
     prompts: list[str]
     models: tuple[str, ...]
     scores: FloatArray
@@ -121,14 +121,14 @@ def _joined(row: "_Row", known: dict[tuple[str, str], "_Row"]) -> bool:
 
     Raises `RouterError` when the two have different scores for a model.
     """
-    first = known.setdefault((row.identity, row.prompt), row)
+    first = known.setdefault((str(row.identity), row.prompt), row)
     if first is row:
         return False
     for model, score in row.scores.items():
         before = first.scores.setdefault(model, score)
         if before != score:
             raise RouterError(
-                f"{row.where}: id {row.identity[:80]!r} again, and {model[:80]!r} now scores {score:g}; "
+                f"{row.where}: id {str(row.identity)[:80]!r} again, and {model[:80]!r} now scores {score:g}; "
                 f"{first.where} says {before:g}",
                 subject=row.where,
                 hint="keep one of the two lines; two measurements of one prompt need two ids",
@@ -174,7 +174,7 @@ def _row(value: Any, where: str, scored: bool) -> _Row:
     if not isinstance(task, str):
         raise RouterError(f"{where}: 'task' is not a text", subject=where)
     if not scored:
-        return _Row(where, str(identity), prompt, {}, task)
+        return _Row(where, identity, prompt, {}, task)
     if not isinstance(scores, dict) or not scores:
         raise RouterError(f"{where}: 'scores' names no model", subject=where)
     for model, score in scores.items():
@@ -184,7 +184,7 @@ def _row(value: Any, where: str, scored: bool) -> _Row:
         ):
             raise RouterError(f"{where}: score of {model[:80]!r} is {score!r:.40}, want 0..1", subject=where)
     measured = {model: float(score) for model, score in scores.items() if score is not None}
-    return _Row(where, str(identity), prompt, measured, task)
+    return _Row(where, identity, prompt, measured, task)
 
 
 def _digest(path: Path) -> str:

@@ -69,7 +69,7 @@ def test_an_artifact_meets_other_prompts_and_other_models(routeiq, small_set, sm
     said = routeiq("predict", "--artifact", artifact, "--data", prompts, "--out", out)
     assert said.returncode == 0, said.stderr
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [line["id"] for line in lines] == [str(row["id"]) for row in rows]
+    assert [line["id"] for line in lines] == [row["id"] for row in rows]
     assert all(0 <= quality <= 1 for line in lines for quality in line["predicted"].values())
 
 
