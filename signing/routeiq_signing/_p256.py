@@ -25,6 +25,7 @@ __all__ = [
     "combine",
     "read_der",
     "read_public_pem",
+    "refuse_private_pem",
     "subject_public_key_info",
     "verify",
 ]
@@ -44,8 +45,19 @@ _Jacobian = Tuple[int, int, int]
 _PEM = re.compile(rb"\s*-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END PUBLIC KEY-----\s*\Z")
 
 
+def refuse_private_pem(pem: bytes, what: str) -> None:
+    """Raise `KeyFileError` for a private key, of whatever form, where a public one belongs."""
+    if b"PRIVATE KEY-----" in pem:
+        raise KeyFileError(
+            f"{what}: is a private key, and a public one is wanted",
+            subject=what,
+            hint="give the public half, the file in `.pub`; if the private key was carried here, replace it",
+        )
+
+
 def read_public_pem(pem: bytes, what: str) -> tuple[str, Point]:
     """Return (keyid, point) of a PEM public key; raises `KeyFileError` unless it is a valid P-256 point."""
+    refuse_private_pem(pem, what)
     match = _PEM.match(pem)
     try:
         der = base64.b64decode(b"".join(match.group(1).split()), validate=True) if match else b""

@@ -55,4 +55,5 @@ def inspect_bundle_file(path: Path) -> tuple[BundleManifest, str]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise SigningError(f"{path}: no such file", subject=str(path))
+        fault = "not a regular file" if path.exists() else "no such file"
+        raise SigningError(f"{path}: {fault}", subject=str(path))

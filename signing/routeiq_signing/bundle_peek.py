@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routeiq_signing.bundle_file import inspect_bundle_file, verify_bundle_file
-from routeiq_signing.errors import SigningError
+from routeiq_signing.errors import DocumentError, SigningError
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachments, BundleManifest
 from routeiq_signing.progress import Progress
-from routeiq_signing.tar_format import BLOCK, padding
+from routeiq_signing.tar_format import BLOCK, header, padding
 from routeiq_signing.verify.provenance import Provenance, provenance_path, read_provenance
 from routeiq_signing.verify.trust import Trust
 
@@ -65,10 +65,11 @@ def _members(path: Path, names: Collection[str]) -> dict[str, bytes]:
             name = block[:100].rstrip(b"\0").decode("ascii", "replace")
             try:
                 size = int(block[124:135], 8)
-            except ValueError:
-                raise SigningError(
-                    f"{path}: not a bundle's tar at {name[:60]!r}", subject=str(path)
-                ) from None
+                right = header(name, size) == block  # a size below zero would read all there is
+            except (ValueError, DocumentError):
+                right, size = False, 0
+            if not right:
+                raise SigningError(f"{path}: not a bundle's tar at {name[:60]!r}", subject=str(path))
             if name in names and name not in found:
                 if size > LIMITS.manifest:
                     raise SigningError(f"{name}: {size} bytes, more than the {LIMITS.manifest} allowed")

@@ -1,6 +1,7 @@
 """The errors of every component of RouteIQ share one base, so that a command can show any of them.
 
-A message says what happened, to what, and what to do next; lower case, the file first.
+A message says what happened, to what, and what to do next; lower case, the file first. What a terminal would obey is
+escaped in it: names and contents of a stranger's files get into messages.
 
     RouteIQError
     └── SigningError
@@ -33,9 +34,17 @@ class RouteIQError(Exception):
     """
 
     def __init__(self, message: str, *, subject: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.subject = subject
-        self.hint = hint
+        super().__init__(_harmless(message))
+        self.subject = None if subject is None else _harmless(subject)
+        self.hint = None if hint is None else _harmless(hint)
+
+
+def _harmless(text: str) -> str:
+    """Return `text` with escapes for what is not printable; an end of line stays, some messages have several."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 class SigningError(RouteIQError):

@@ -16,12 +16,15 @@ def read_capped(path: Path, limit: int) -> bytes:
     """Return the bytes of the regular file at `path`, at most `limit`; raises `SigningError` otherwise."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SigningError(f"{path}: not a regular file", subject=str(path))
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                raw = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise SigningError(f"{path}: {error.strerror}", subject=str(path)) from None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SigningError(f"{path}: not a regular file", subject=str(path))
-        raw = file.read(limit + 1)
     if len(raw) > limit:
         raise SigningError(f"{path}: more than the {limit} bytes allowed", subject=str(path))
     return raw

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from routeiq_signing._p256 import refuse_private_pem
 from routeiq_signing.errors import KeyFileError
 from routeiq_signing.files import read_capped, write_atomic
 from routeiq_signing.keyring.cosign import decrypt_cosign_key, encrypt_cosign_key, is_cosign_key
@@ -56,6 +57,9 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes, what: str) -> Self:
         """Read a PEM public key; raises `KeyFileError` for anything but P-256."""
+        refuse_private_pem(pem, what)
+        if pem.count(b"-----BEGIN") > 1:
+            raise KeyFileError(f"{what}: no PEM public key alone in its file", subject=what)
         return cls._read(serialization.load_pem_public_key, pem, what, "no PEM public key")
 
     @classmethod

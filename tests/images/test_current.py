@@ -140,6 +140,7 @@ def test_a_record_by_a_revoked_key_locks_nobody_out(
         b'{"layers":[1]}',
         b'{"layers":[{"data":"%"}]}',
         b'{"layers":[{"data":1}]}',
+        b'{"layers":' + b"[" * 100_000,
     ],
 )
 def test_a_broken_record_does_not_count(

@@ -228,6 +228,27 @@ def test_a_link_in_the_place_of_the_copy_is_not_followed(plain: Carried, tmp_pat
     assert victim.read_bytes() == b"precious"
 
 
+def test_a_copy_with_a_second_name_is_not_taken(plain: Carried, tmp_path: Path) -> None:
+    """Who holds the other name could change what was verified."""
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    plain.out.parent.mkdir()
+    plain.copy.hardlink_to(other)
+    with pytest.raises(ImagesError, match="belongs to somebody else, or has a second name"):
+        plain.join()
+    assert other.read_bytes() == b"precious"
+    assert not plain.out.exists()
+
+
+def test_a_neighbours_copy_is_not_taken(plain: Carried, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain.out.parent.mkdir()
+    plain.copy.write_bytes(b"")
+    monkeypatch.setattr(split_join.os, "geteuid", lambda: plain.copy.stat().st_uid + 1)
+    with pytest.raises(ImagesError, match="belongs to somebody else"):
+        plain.join()
+    assert not plain.out.exists()
+
+
 def test_two_joins_at_once_do_not_mix(plain: Carried) -> None:
     plain.out.parent.mkdir()
     with plain.copy.open("wb") as other:

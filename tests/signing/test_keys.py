@@ -16,6 +16,7 @@ from routeiq_signing.keys import (
     load_private_key,
     load_public_key,
 )
+from routeiq_signing.verify import small_keys
 
 
 def test_a_key_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -64,6 +65,26 @@ def test_other_kinds_of_key_are_refused(key: ec.EllipticCurvePrivateKey | rsa.RS
     )
     with pytest.raises(KeyFileError, match="not an ECDSA P-256 key"):
         PublicKey.from_pem(pem, "k")
+
+
+def test_a_folder_in_the_place_of_a_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SigningError, match=f"^{tmp_path}: not a regular file"):
+        load_public_key(tmp_path)
+
+
+def test_a_private_key_where_a_public_one_belongs_is_told_and_not_quoted(tmp_path: Path) -> None:
+    for pem in (PrivateKey.generate().to_pem(b"passphrase"), b"-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n"):
+        for read in (PublicKey.from_pem, small_keys.PublicKey.from_pem):
+            with pytest.raises(KeyFileError, match="^k: is a private key, and a public one is wanted$"):
+                read(pem, "k")
+
+
+def test_a_file_with_two_public_keys_is_refused(tmp_path: Path) -> None:
+    """Whoever pins it believes that both count."""
+    pem = PrivateKey.generate().public.pem + PrivateKey.generate().public.pem
+    for read in (PublicKey.from_pem, small_keys.PublicKey.from_pem):
+        with pytest.raises(KeyFileError, match="no PEM public key"):
+            read(pem, "k")
 
 
 def test_an_unknown_curve_is_refused() -> None:

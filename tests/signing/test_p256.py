@@ -78,5 +78,5 @@ def test_a_point_off_the_curve_is_refused() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"x", pem(b"\x30\x00"), pem(b"\x00" * 91), KEY.to_pem(b"p")])
 def test_what_is_no_p256_key_is_refused(raw: bytes) -> None:
-    with pytest.raises(KeyFileError, match="no PEM public key"):
+    with pytest.raises(KeyFileError, match="no PEM public key|is a private key"):
         read_public_pem(raw, "key.pem")

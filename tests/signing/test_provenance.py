@@ -16,7 +16,7 @@ from tests.signing.with_provenance import attached, envelope, payload
 
 from routeiq_signing.bundle_peek import SBOM_NAME, look_into
 from routeiq_signing.bundle_signers import add_signature
-from routeiq_signing.errors import VerificationError
+from routeiq_signing.errors import SigningError, VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.manifest import FileEntry
 from routeiq_signing.progress import QuietProgress
@@ -208,6 +208,18 @@ def test_a_deep_payload_and_another_payload_type_are_refused(
         tar = attached(small_bundle, raw).write(tmp_path / f"{index}.tar")
         with pytest.raises(VerificationError):
             verify_by_both(tar, key=key.public, progress=QuietProgress(), now=NOW)
+
+
+@pytest.mark.parametrize("size", [b"-0000000001", b"-7777777777", b"     +1_000", b"77777777777"])
+def test_a_look_at_a_header_with_an_odd_size_reads_nothing_of_that_size(
+    size: bytes, bundle_tar: Path
+) -> None:
+    raw = bytearray(bundle_tar.read_bytes())
+    at = raw.index(b"attachments.json\0")
+    raw[at + 124 : at + 135] = size.rjust(11)
+    bundle_tar.write_bytes(raw)
+    with pytest.raises(SigningError, match="not a bundle's tar at 'attachments.json"):
+        look_into(bundle_tar, None, QuietProgress())
 
 
 def test_a_look_without_a_key_says_that_nothing_was_checked(

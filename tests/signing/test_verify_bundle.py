@@ -1,19 +1,24 @@
 """A8, A13: what `routeiq bundle verify` and `verify.pyz` accept and refuse, by one corpus."""
 
+import hashlib
 import io
+import json
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.signing.conftest import SmallBundle
 from tests.signing.pyz_twin import verify_by_both
 
 from routeiq_signing.bundle_file import inspect_bundle_file, pinned, verify_bundle_file
 from routeiq_signing.bundle_tar import write_tar
 from routeiq_signing.errors import SigningError, VerificationError
 from routeiq_signing.keys import PrivateKey, PublicKey
+from routeiq_signing.manifest import FileEntry
 from routeiq_signing.progress import QuietProgress
 from routeiq_signing.pyz import build_pyz
 from routeiq_signing.tar_format import BLOCK, end_padding, header, padding
@@ -240,6 +245,68 @@ def test_a_missing_file_is_named(tmp_path: Path, key: PrivateKey, public_key_fil
         verify_bundle_file(tmp_path / "none.tar", key=key.public, progress=QuietProgress())
     result = run_pyz(pyz, tmp_path / "none.tar", public_key_file)
     assert (result.returncode, "none.tar" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
+
+
+def test_what_is_no_file_is_named_as_such(tmp_path: Path, key: PrivateKey) -> None:
+    with pytest.raises(SigningError, match="not a regular file"):
+        verify_bundle_file(tmp_path, key=key.public, progress=QuietProgress())
+
+
+@pytest.mark.parametrize("index", [0, -1])
+def test_a_members_name_cannot_speak_to_the_terminal(
+    index: int, bundle_tar: Path, key: PrivateKey, public_key_file: Path, pyz: Path
+) -> None:
+    """A refusal that clears the screen and writes "accepted" there would be read as one."""
+    name = "\x1b[2J\x1b[H\naccepted  sha256:00\r"
+    bundle_tar.write_bytes(insert(bundle_tar, index, (forged_header(name, 1, b"0"), b"x")))
+    with pytest.raises(VerificationError) as caught:
+        verify_by_both(bundle_tar, key=key.public, progress=QuietProgress(), now=NOW)
+    assert str(caught.value).isprintable()
+    assert r"\x1b[2J" in str(caught.value)
+    shown = run_pyz(pyz, bundle_tar, public_key_file).stderr
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert len(shown.splitlines()) == 1
+
+
+def test_a_file_that_is_no_tar_is_not_quoted(tmp_path: Path, key: PrivateKey) -> None:
+    """A private key where the tar belongs must not come into the log."""
+    path = tmp_path / "release.key"
+    path.write_bytes(b"-----BEGIN PRIVATE KEY-----\n" + b"c2VjcmV0" * 200)
+    with pytest.raises(VerificationError) as caught:
+        verify_by_both(path, key=key.public, progress=QuietProgress(), now=NOW)
+    assert str(caught.value) == "bundle.json: no tar's header where it must come"
+
+
+def _resigned(bundle: SmallBundle, name: str, document: object, path: Path) -> Path:
+    raw = json.dumps(document).encode()
+    listed = tuple(
+        FileEntry(name, hashlib.sha256(raw).hexdigest(), len(raw)) if entry.path == name else entry
+        for entry in bundle.manifest.files
+    )
+    return replace(bundle.with_manifest(files=listed), files={**bundle.files, name: raw}).write(path)
+
+
+@pytest.mark.parametrize("odd", [{}, {"size": None}, {"size": []}], ids=str)
+def test_an_index_that_names_what_is_not_there_is_refused_without_a_size_too(
+    odd: dict[str, object], small_bundle: SmallBundle, tmp_path: Path
+) -> None:
+    index = json.loads(small_bundle.files["index.json"])
+    index["manifests"][0] = {"mediaType": "m", "digest": "sha256:" + "0" * 64, **odd}
+    tar = _resigned(small_bundle, "index.json", index, tmp_path / "b.tar")
+    with pytest.raises(VerificationError, match="does not hold in that size"):
+        verify_by_both(tar, key=small_bundle.key.public, progress=QuietProgress(), now=NOW)
+
+
+@pytest.mark.parametrize("field", ["Config", "RepoTags", "Layers"])
+@pytest.mark.parametrize("value", [[[]], {}, {"a": 1}, 7, None, [{}]], ids=str)
+def test_a_signed_docker_index_of_any_shape_is_refused(
+    field: str, value: object, small_bundle: SmallBundle, tmp_path: Path
+) -> None:
+    images = json.loads(small_bundle.files["manifest.json"])
+    images[0][field] = value
+    tar = _resigned(small_bundle, "manifest.json", images, tmp_path / "b.tar")
+    with pytest.raises(VerificationError, match=r"manifest\.json"):
+        verify_by_both(tar, key=small_bundle.key.public, progress=QuietProgress(), now=NOW)
 
 
 def test_reads_short_of_a_block_are_joined(bundle_tar: Path, key: PrivateKey) -> None:

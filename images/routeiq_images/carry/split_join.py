@@ -86,8 +86,16 @@ def _copy(beside: Path) -> Iterator[NamedFile]:
     except OSError as error:
         raise ImagesError(f"{beside}: {error.strerror}", subject=str(beside)) from None
     with NamedFile(descriptor, "r+b", beside) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise ImagesError(f"{beside}: not a regular file", subject=str(beside))
+        # Whoever put it there, or holds it under another name, could change it after it was verified.
+        if found.st_uid != os.geteuid() or found.st_nlink != 1:
+            raise ImagesError(
+                f"{beside}: belongs to somebody else, or has a second name",
+                subject=str(beside),
+                hint="remove it, or join into a folder that only you may write to",
+            )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

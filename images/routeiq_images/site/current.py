@@ -101,7 +101,7 @@ def check_current(
     where = f"{registry.host}/{repository}:{manifest.channel}"
     try:
         sequence = _sequence(_parts(raw), manifest, trust)
-    except (SigningError, ValueError, TypeError, KeyError, AttributeError):
+    except (SigningError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sequence = None
     if sequence is None:
         return [f"{where}: signed by nobody who is trusted here; it does not count"]

@@ -100,7 +100,9 @@ def referrers_index(present: bytes | None, artifact: Artifact) -> bytes:
     """
     try:
         entries = {entry["digest"]: entry for entry in json.loads(present)["manifests"]} if present else {}
-    except (ValueError, TypeError, KeyError) as error:
+        if not all(isinstance(digest, str) for digest in entries):
+            raise TypeError("a digest is no text")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ImagesError(
             f"{artifact.repository}: the index of referrers in the registry is not one",
             subject=artifact.repository,

@@ -66,18 +66,19 @@ def _check_docker(manifest: BundleManifest, documents: Mapping[str, bytes], size
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         _refuse("manifest.json", "is no list of images")
     expected = {blob_path(image.image_id): image.tag for image in manifest.images}
-    found = {entry.get("Config"): entry.get("RepoTags") for entry in entries}
+    found = {str(entry.get("Config")): entry.get("RepoTags") for entry in entries}
     if len(entries) != len(expected) or found != {path: [tag] for path, tag in expected.items()}:
         _refuse("manifest.json", "does not name each image of bundle.json once")
     for entry in entries:
         for layer in _list("manifest.json", entry, "Layers"):
-            if layer not in sizes:
+            if not isinstance(layer, str) or layer not in sizes:
                 _refuse("manifest.json", f"names {layer}, which the bundle does not hold")
 
 
 def _check_descriptor(where: str, part: Any, sizes: Mapping[str, int]) -> None:
     digest = part.get("digest") if isinstance(part, dict) else None
-    if not isinstance(digest, str) or sizes.get(blob_path(digest)) != part.get("size"):
+    size = sizes.get(blob_path(digest)) if isinstance(digest, str) else None
+    if size is None or part.get("size") != size:
         _refuse(where, f"names {digest}, which the bundle does not hold in that size")
 
 

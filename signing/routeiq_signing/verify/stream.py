@@ -111,7 +111,7 @@ class TarStream:
             self._ahead = self._read(BLOCK, "the end of the tar")
         block, self._ahead = self._ahead, None
         if block != bytes(BLOCK):
-            name = block[:100].rstrip(b"\0").decode("ascii", "replace")
+            name = _shown_name(block)
             raise VerificationError(f"{name}: not in the signed list", step=_STEP, subject=name)
         rest = end_padding(self.offset - BLOCK) - BLOCK
         if self._read(rest, "the end of the tar") != bytes(rest):
@@ -157,7 +157,11 @@ class TarStream:
         )
 
     def _refuse_header(self, block: bytes, expected: str) -> NoReturn:
-        found = block[:100].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
+        if block[257:262] != b"ustar":
+            raise VerificationError(
+                f"{expected}: no tar's header where it must come", step=_STEP, subject=expected
+            )
+        found = _shown_name(block)
         kind = _TYPES.get(block[156:157])
         if kind is not None:
             raise VerificationError(f"{found}: a {kind} has no place in a bundle", step=_STEP, subject=found)
@@ -170,3 +174,9 @@ class TarStream:
         raise VerificationError(
             f"{found}: its header is not the one that the signed list gives it", step=_STEP, subject=found
         )
+
+
+def _shown_name(block: bytes) -> str:
+    """Return the name in a header for a message, on one line whatever it holds."""
+    name = block[:100].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in name)
