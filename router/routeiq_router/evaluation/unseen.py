@@ -2,7 +2,8 @@
 
 Left-out task: every other task teaches, parameters are chosen there too. Left-out models: the others teach; a left-out
 model gets `CALIBRATION` answers of its own, on prompts that teach nothing and judge nothing, and its ability is fitted
-on them (`ability.py`). "Same tasks": folds of all prompts; "other tasks": the judged task is in neither part.
+on them, by the function that `routeiq router calibrate` uses (`calibration/ability.py`). "Same tasks": folds of all
+prompts; "other tasks": the judged task is in neither part.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from routeiq_router.evaluation.ability import fit_ability
+from routeiq_router.calibration.ability import fit_ability
 from routeiq_router.evaluation.hull import Array
 from routeiq_router.evaluation.nested import Chooser, check_apart
 from routeiq_router.strategies.interface import FloatArray, Params, Strategy

@@ -82,7 +82,8 @@ def test_what_is_wrong_does_not(check, answer, reply):
 @pytest.mark.parametrize(
     ("check", "answer"),
     [("number", "42"), ("number", True), ("number", 10**50), ("exact", ""), ("exact", []), ("exact", 3),
-     ("choice", "b"), ("choice", "AB"), ("json", "x"), ("set", ["a", "A"]), ("list", []), ("list", [1]), ("exact", "x" * 3000)],
+     ("choice", "b"), ("choice", "AB"), ("json", "x"), ("set", ["a", "A"]), ("list", []),
+     ("list", [1]), ("exact", "x" * 3000)],
 )  # fmt: skip
 def test_an_answer_that_its_check_cannot_use_is_a_fault(check, answer):
     assert answer_fault(check, answer)

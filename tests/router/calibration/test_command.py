@@ -206,8 +206,8 @@ def test_groups_of_a_configuration_are_asked_by_their_names(site, server, tmp_pa
         }
     }
     embeddings = {"model_name": "vectors", **entry, "model_info": {"mode": "embedding"}}
-    config.write_text(json.dumps({"model_list": [{"model_name": "good", **entry}, {"model_name": "bad", **entry}, embeddings],
-                                  "routeiq": {"egress": "sealed"}}))  # fmt: skip
+    groups = [{"model_name": "good", **entry}, {"model_name": "bad", **entry}, embeddings]
+    config.write_text(json.dumps({"model_list": groups, "routeiq": {"egress": "sealed"}}))
     done = site("--json", models=None, config=config)
     assert done.exit_code == 0, done.output
     assert set(server.asked) == {"good", "bad"}

@@ -79,8 +79,8 @@ def test_units_by_their_ratios():
     size = {"centimetres": ("m", Fraction(1, 100)), "metres": ("m", 1), "kilometres": ("m", 1000), "grams": ("g", 1),
             "kilograms": ("g", 1000), "seconds": ("s", 1), "minutes": ("s", 60), "hours": ("s", 3600),
             "days": ("s", 86400), "weeks": ("s", 604800), "square centimetres": ("m2", Fraction(1, 10**4)),
-            "square metres": ("m2", 1), "hectares": ("m2", 10**4), "square kilometres": ("m2", 10**6), "litres": ("m3", Fraction(1, 1000)),
-            "cubic metres": ("m3", 1)}  # fmt: skip
+            "square metres": ("m2", 1), "hectares": ("m2", 10**4), "square kilometres": ("m2", 10**6),
+            "litres": ("m3", Fraction(1, 1000)), "cubic metres": ("m3", 1)}  # fmt: skip
     for item in of_skill("unit conversion"):
         found = re.search(r"How many ([a-z ]+) are (\d+) ([a-z ]+)\?", item.prompt)
         if found:

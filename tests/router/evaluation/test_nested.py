@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from routeiq_router.calibration.ability import fit_ability
 from routeiq_router.errors import RouterError
-from routeiq_router.evaluation.ability import fit_ability
 from routeiq_router.evaluation.duplicates import near_other_parts
 from routeiq_router.evaluation.nested import check_apart, nested
 from routeiq_router.strategies.registry import strategy
