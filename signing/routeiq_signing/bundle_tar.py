@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from routeiq_signing.errors import SigningError
+from routeiq_signing.files import named_file
 from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.manifest import Attachments, BundleManifest
 from routeiq_signing.progress import Progress
@@ -75,7 +76,7 @@ def write_tar(path: Path, members: Mapping[str, Content], progress: Progress) ->
     """Write `members` in their order as the one tar they have; beside first, synced, then moved to `path`."""
     sizes = [len(item) if isinstance(item, bytes) else item.stat().st_size for item in members.values()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
+    beside = named_file(path).with_name(f".{path.name}.part")
     try:
         with beside.open("wb") as out, progress.task(f"write {path.name}", tar_size(sizes)) as advance:
             for (name, item), size in zip(members.items(), sizes, strict=True):

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from routeiq_signing.errors import SigningError
 
-__all__ = ["read_capped", "write_atomic"]
+__all__ = ["named_file", "read_capped", "write_atomic"]
+
+
+def named_file(path: Path) -> Path:
+    """Return `path`; raises `SigningError` where it ends in no name (empty, `.`, `/`): it can only be a folder."""
+    if not path.name:
+        raise SigningError(f"{path}: is a folder, and a file is wanted", subject=str(path))
+    return path
 
 
 def read_capped(path: Path, limit: int) -> bytes:
@@ -36,7 +43,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = 
     With `replace` false an existing file is refused with `SigningError`, also when it appears meanwhile.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = named_file(path).with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

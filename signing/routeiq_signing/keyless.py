@@ -20,7 +20,7 @@ from pathlib import Path
 
 from routeiq_signing._recover import recover_public_key
 from routeiq_signing.errors import DocumentError, SigningError, VerificationError
-from routeiq_signing.files import read_capped
+from routeiq_signing.files import named_file, read_capped
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
 from routeiq_signing.manifest import Attachments, BundleManifest
@@ -59,7 +59,7 @@ class Identity:
 
 def keyless_path(tar: Path, document: str) -> Path:
     """Return where the sigstore bundle over `document` lies."""
-    return tar.with_name(f"{tar.name}.{document}.sigstore.json")
+    return named_file(tar).with_name(f"{tar.name}.{document}.sigstore.json")
 
 
 def keyless_trust(tar: Path, identity: Identity) -> Trust:

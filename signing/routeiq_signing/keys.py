@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from routeiq_signing._p256 import refuse_private_pem
 from routeiq_signing.errors import KeyFileError
-from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.files import named_file, read_capped, write_atomic
 from routeiq_signing.keyring.cosign import decrypt_cosign_key, encrypt_cosign_key, is_cosign_key
 from routeiq_signing.keyring.cost import check_pkcs8_cost
 from routeiq_signing.limits import LIMITS
@@ -169,7 +169,7 @@ def key_form(pem: bytes) -> KeyForm | None:
 
 def generate_key_files(path: Path, passphrase: bytes, form: KeyForm = "pkcs8") -> PrivateKey:
     """Make a key; write it to `path` (0600) and its public half to `path` + `.pub`. Neither may exist yet."""
-    public = path.with_name(path.name + ".pub")
+    public = named_file(path).with_name(path.name + ".pub")
     if public.exists():
         raise KeyFileError(f"{public}: exists already", subject=str(public), hint="name another file")
     key = PrivateKey.generate()

@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None, now: datetime | None = None) -> int
     now = now or datetime.now(timezone.utc)
     try:
         basis = built_by(_basis(options, now), options.tar, options.builder_key, options.require_builders)
+        if options.tar.exists() and not options.tar.is_file():
+            raise SigningError(f"{options.tar}: not a regular file", subject=str(options.tar))
         with options.tar.open("rb", buffering=0) as tar:
             _refuse_delta(tar, options.tar)
             report = verify_bundle(tar, key=basis.trust, now=now, progress=_TerminalProgress()).report

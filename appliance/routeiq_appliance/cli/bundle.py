@@ -24,7 +24,7 @@ from routeiq_appliance.cli.bundle_site import (
     site_trust,
 )
 from routeiq_appliance.cli.signer import KEY_HELP, SigningKey, signing_key_options
-from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option
+from routeiq_appliance.cli.support import BarProgress, RouteIQGroup, emit, json_option, shown_error
 from routeiq_signing.bundle_peek import look_into
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.keyring.signer import Signer
@@ -239,7 +239,8 @@ def verify(
         report = verify_whole_or_delta(tar, old, judge).report
         if site is not None and not no_record:
             site[1]()
-    except RouteIQError as error:
+    except (RouteIQError, OSError) as fault:
+        error = shown_error(fault)
         if as_json:
             refusal = {"accepted": False, "error": str(error), "subject": error.subject}
             click.echo(json.dumps({**refusal, "step": getattr(error, "step", 0)}, indent=2))

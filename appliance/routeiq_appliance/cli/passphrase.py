@@ -1,7 +1,10 @@
 """Where a passphrase or a PIN comes from: a file, a descriptor, or the prompt. Never the command line."""
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from getpass import GetPassWarning
 from pathlib import Path
 
 import click
@@ -42,10 +45,25 @@ def passphrase_source(
                 raise KeyFileError(f"descriptor {passphrase_fd}: {error.strerror}") from None
         if passphrase_file is not None:
             return _clean(read_capped(passphrase_file, LIMITS.passphrase))
-        text: str = click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True)
+        with _terminal_only():
+            text: str = click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True)
         return text.encode()
 
     return read
+
+
+@contextmanager
+def _terminal_only() -> Iterator[None]:
+    """Without a terminal `getpass` would warn, read on and show what is typed: say what to give instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)
+        try:
+            yield
+        except GetPassWarning:
+            raise KeyFileError(
+                "no terminal to ask for the passphrase on",
+                hint="give --passphrase-file FILE or --passphrase-fd NUMBER",
+            ) from None
 
 
 def _clean(raw: bytes) -> bytes:

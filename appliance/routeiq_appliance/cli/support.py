@@ -13,7 +13,7 @@ from tqdm import tqdm
 from routeiq_signing.errors import RouteIQError
 from routeiq_signing.progress import Advance
 
-__all__ = ["BarProgress", "RouteIQGroup", "emit", "json_option"]
+__all__ = ["BarProgress", "RouteIQGroup", "emit", "json_option", "shown_error"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout")
 
@@ -41,11 +41,16 @@ class RouteIQGroup(click.Group):
         """Run the verb; translate our errors and the operating system's into one line each."""
         try:
             return super().invoke(ctx)
-        except RouteIQError as error:
-            raise Refused(error) from error
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise Refused(RouteIQError(f"{where}{error.strerror or error}")) from error
+        except (RouteIQError, OSError) as error:
+            raise Refused(shown_error(error)) from error
+
+
+def shown_error(error: RouteIQError | OSError) -> RouteIQError:
+    """Return what a user is shown: ours as it is, the operating system's with the file first."""
+    if isinstance(error, RouteIQError):
+        return error
+    where = f"{error.filename}: " if error.filename else ""
+    return RouteIQError(f"{where}{error.strerror or error}", subject=str(error.filename or "") or None)
 
 
 class BarProgress:

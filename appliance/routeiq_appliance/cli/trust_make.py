@@ -7,6 +7,7 @@ import click
 
 from routeiq_appliance.cli.signer import SigningKey, signing_key_options
 from routeiq_appliance.cli.support import BarProgress, emit, json_option
+from routeiq_signing.files import named_file
 from routeiq_signing.keys import load_public_key
 from routeiq_signing.trust.admin import fingerprint, read_file
 from routeiq_signing.trust.attach import attach_metadata
@@ -120,7 +121,7 @@ def targets(
 ) -> None:
     """Write timestamp, snapshot and targets for the verified TAR, signed by one release key."""
     signer = signing_key.open()
-    folder = out or tar.with_name(f"{tar.name}.tuf")
+    folder = out or named_file(tar).with_name(f"{tar.name}.tuf")
     made = make_release(
         tar,
         read_file(root_file),
@@ -152,7 +153,7 @@ def attach(
     as_json: bool,
 ) -> None:
     """Put the metadata into TAR, when enough release keys signed it; the bundle's digest stays."""
-    folder = folder or tar.with_name(f"{tar.name}.tuf")
+    folder = folder or named_file(tar).with_name(f"{tar.name}.tuf")
     metadata = {name: read_file(folder / name) for name in RELEASE_FILES}
     root = read_file(root_file)
     signer = signing_key.open()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from routeiq_images.errors import ImagesError
+from routeiq_signing.files import named_file
 
 __all__ = ["CHUNK", "NamedFile", "new_file", "open_file", "refuse_same_file", "sync_folder"]
 
@@ -81,7 +82,7 @@ def open_file(path: Path, *, follow: bool = True) -> NamedFile:
 def new_file(path: Path) -> Iterator[NamedFile]:
     """Yield a file, readable too, that becomes `path` when the body ends well and vanishes when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = named_file(path).with_name(f".{path.name}.{secrets.token_hex(4)}")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     file = NamedFile(os.open(beside, flags, 0o644), "r+b", path)
     try:

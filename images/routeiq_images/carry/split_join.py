@@ -20,6 +20,7 @@ from routeiq_images.carry.parity import BLOCK, Code
 from routeiq_images.carry.split import LIST_NAME, PartsList
 from routeiq_images.carry.split_files import PartFault, block_at, copy_part, fault_text, pieces, read_list
 from routeiq_images.errors import ImagesError
+from routeiq_signing.files import named_file
 from routeiq_signing.progress import Progress
 
 __all__ = ["Joined", "join_parts"]
@@ -56,7 +57,7 @@ def join_parts(
     if out.exists() and any(_same(out, folder / name) for name in (*listed.expected(), LIST_NAME)):
         raise ImagesError(f"{out}: is one of the parts", subject=str(out), hint="name another file")
     out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}.joining")
+    beside = named_file(out).with_name(f".{out.name}.joining")
     with _copy(beside) as file:
         joined = _fill(folder, listed, file, progress)
         _check_whole(file, listed, beside, progress)

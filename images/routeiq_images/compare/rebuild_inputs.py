@@ -5,6 +5,7 @@ for nothing before the last of them was. Every content is checked against its ow
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from routeiq_images.carry.carried_file import open_file
 from routeiq_images.errors import ImagesError
 from routeiq_signing.errors import DocumentError
 from routeiq_signing.limits import LIMITS
@@ -69,7 +71,7 @@ def unpack_inputs(path: Path, entry: InputsEntry, pool: Path, progress: Progress
     Raises `ImagesError` when it is not the tar that the bundle names, or is damaged; then the pool is of no use.
     """
     hint = f"the bundle names {entry.path}, sha256 {entry.sha256}"
-    with path.open("rb") as file:
+    with io.BufferedReader(open_file(path)) as file:
         if os.fstat(file.fileno()).st_size != entry.size:
             size = os.fstat(file.fileno()).st_size
             raise ImagesError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routeiq_signing.errors import KeyFileError
-from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.files import named_file, read_capped, write_atomic
 from routeiq_signing.keys import KeyForm, PrivateKey, key_form
 from routeiq_signing.limits import LIMITS
 
@@ -38,7 +38,7 @@ def rotate_key_files(
     """
     raw = read_capped(path, LIMITS.key_file)
     old = PrivateKey.from_pem(raw, passphrase, str(path))
-    public = path.with_name(f"{path.name}.pub")
+    public = named_file(path).with_name(f"{path.name}.pub")
     kept = path.with_name(f"{path.name}.{old.public.keyid}")
     new = PrivateKey.generate()
     pem = new.to_pem(new_passphrase, form or key_form(raw) or "pkcs8")

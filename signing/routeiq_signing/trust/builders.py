@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from routeiq_signing.errors import DocumentError, SigningError, VerificationError
-from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.files import named_file, read_capped, write_atomic
 from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
@@ -30,7 +30,7 @@ _SHOWN = 10
 
 def builder_signature_path(tar: Path, keyid: str) -> Path:
     """Return where the signature by `keyid` lies."""
-    return tar.with_name(f"{tar.name}.{keyid}.builder.json")
+    return named_file(tar).with_name(f"{tar.name}.{keyid}.builder.json")
 
 
 def write_builder_signature(tar: Path, identity: bytes, key: Signer) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from routeiq_signing.errors import DocumentError, VerificationError
-from routeiq_signing.files import read_capped, write_atomic
+from routeiq_signing.files import named_file, read_capped, write_atomic
 from routeiq_signing.keyring.signer import Signer
 from routeiq_signing.keys import PublicKey
 from routeiq_signing.limits import LIMITS
@@ -22,7 +22,7 @@ __all__ = ["check_site_signatures", "read_site_signatures", "site_signature_path
 
 def site_signature_path(tar: Path, keyid: str) -> Path:
     """Return where the signature by `keyid` lies."""
-    return tar.with_name(f"{tar.name}.{keyid}.cosign.json")
+    return named_file(tar).with_name(f"{tar.name}.{keyid}.cosign.json")
 
 
 def write_site_signature(tar: Path, identity: bytes, key: Signer) -> Path:
