@@ -72,7 +72,8 @@ def main(arguments: list[str] | None = None, now: datetime | None = None) -> int
     except RouteIQError as error:
         return _refused(error, as_json=options.json)
     except OSError as error:
-        fault = RouteIQError(f"{options.tar}: {error.strerror}", subject=str(options.tar))
+        where = str(error.filename or options.tar)
+        fault = RouteIQError(f"{where}: {error.strerror}", subject=where)
         return _refused(fault, as_json=options.json)
     report.notes.extend(basis.notes)
     report.lacks.extend(basis.lacks)

@@ -331,6 +331,13 @@ def test_a_fingerprint_beside_a_state_is_refused(site: Site, tar: Path, producer
     assert "--fingerprint goes with a root's file" in told["err"]
 
 
+def test_the_systems_word_names_the_file_at_fault(site: Site, tar: Path, tmp_path: Path) -> None:
+    odd = tmp_path / ("n" * 300)
+    told = twin().run(str(tar), "--root", str(odd), now=NOW)
+    assert told["code"] == 1
+    assert told["err"].startswith(f"error: {odd}")
+
+
 def test_keys_of_another_kind_are_refused_by_name(tmp_path: Path, tar: Path) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519

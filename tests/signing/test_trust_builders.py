@@ -77,6 +77,11 @@ def test_one_key_cannot_ask_for_less(
     assert "no threshold" in report.lacks
 
 
+def test_who_signed_the_bundle_is_no_builder_besides(bundle_tar: Path, key: PrivateKey) -> None:
+    with pytest.raises(SigningError, match="no second opinion as a builder"):
+        verify_by_key(bundle_tar, key, [key, PrivateKey.generate()], 1)
+
+
 def test_the_same_key_twice_counts_once(
     bundle_tar: Path, small_bundle: SmallBundle, key: PrivateKey, builders: list[PrivateKey]
 ) -> None:

@@ -1,15 +1,16 @@
 """A site's own signature is a second one that must be there, and lies beside the tar (A7, A8)."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
 from tests.signing.conftest import NOW, SmallBundle
 from tests.signing.trust_parts import Producer, Site, carrying
 
-from routeiq_signing.errors import SigningError, VerificationError
+from routeiq_signing.errors import DocumentError, SigningError, VerificationError
 from routeiq_signing.keys import PrivateKey
 from routeiq_signing.limits import LIMITS
-from routeiq_signing.trust.admin import set_policy
+from routeiq_signing.trust.admin import add_roots, set_policy
 from routeiq_signing.trust.cosign import site_signature_path, write_site_signature
 from routeiq_signing.trust.document import SitePolicy
 
@@ -81,6 +82,30 @@ def test_one_signature_under_two_names(
     site_signature_path(tar, reviewers[1].public.keyid).write_bytes(first.read_bytes())
     with pytest.raises(VerificationError, match="not the signature of key"):
         site.verify(tar)
+
+
+def test_the_producers_own_signature_copied_out_of_the_tar_is_no_second_opinion(
+    tmp_path: Path, small_bundle: SmallBundle, producer: Producer
+) -> None:
+    """All signatures of bundle.json have one form, so the roles must have different keys."""
+    release, site = producer.release_keys[0], Site(tmp_path)
+    site.init(producer.root(release=producer.release_keys[1:]))
+    set_policy(
+        site.folder, SitePolicy(site_keys=(release.public.pem.decode(),), site_signatures=1), NOW
+    )  # no release key yet
+    add_roots(site.folder, {"2": producer.root(2)}, NOW)
+    tar = site.receive(carrying(small_bundle, producer.metadata(small_bundle), release))
+    with tarfile.open(tar) as archive:
+        copied = archive.extractfile(f"bundle.json.{release.public.keyid}.sigstore.json")
+        assert copied is not None
+        site_signature_path(tar, release.public.keyid).write_bytes(copied.read())
+    with pytest.raises(VerificationError, match="releases bundles, so it is no second opinion") as caught:
+        site.verify(tar)
+    assert "trust policy" in str(caught.value.hint)
+    for key, policy in (("site_keys", "site_signatures"), ("builder_keys", "builder_signatures")):
+        asked = SitePolicy(**{key: (producer.release_keys[1].public.pem.decode(),), policy: 1})
+        with pytest.raises(DocumentError, match="releases bundles"):
+            set_policy(site.folder, asked, NOW)
 
 
 def test_an_endless_signature_is_not_read(site: Site, tar: Path, reviewers: list[PrivateKey]) -> None:

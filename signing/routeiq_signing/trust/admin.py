@@ -88,7 +88,12 @@ def set_policy(folder: StateFolder, policy: SitePolicy, now: datetime) -> TrustS
     """Put `policy` in the place of the present one; raises `DocumentError` when it could never be met."""
     builders = policy.builders()
     said = {**asdict(policy), "site_keys": sorted(policy.keys()), "builder_keys": sorted(builders.keys)}
-    return folder.change(lambda state: replace(state, policy=policy), {"event": "policy", **said}, now)
+
+    def put(state: TrustState) -> TrustState:
+        policy.check_apart(read_root(state.root.encode())[1].release.keys)
+        return replace(state, policy=policy)
+
+    return folder.change(put, {"event": "policy", **said}, now)
 
 
 def set_clock(folder: StateFolder, reason: str, now: datetime) -> TrustState:

@@ -110,9 +110,17 @@ class Builders:
 
 
 class BuiltBy:
-    """A `Trust` that asks for builders besides what another one asks for."""
+    """A `Trust` that asks for builders besides what another one asks for.
+
+    Raises `SigningError` for a builder who may sign the bundle too: one signature, copied out of the tar, would be two.
+    """
 
     def __init__(self, trust: Trust, builders: Builders) -> None:
+        for keyid in sorted(builders.keys.keys() & trust.keys().keys()):
+            raise SigningError(
+                f"key {keyid[:16]}… is to have signed the bundle, so it is no second opinion as a builder",
+                hint="name builders' own keys",
+            )
         self._trust = trust
         self._builders = builders
         self._told: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -69,6 +69,17 @@ class SitePolicy:
         if both:
             raise DocumentError(f"policy: key {both[0][:16]}… is a co-signer and a builder")
         return builders
+
+    def check_apart(self, release: Collection[str]) -> None:
+        """Raise `DocumentError` when a co-signer or a builder is one of the `release` keyids.
+
+        All sign the same bytes: the signature in the tar, copied beside it, would be the second opinion.
+        """
+        for keyid in sorted({*self.keys(), *self.builders().keys} & set(release)):
+            raise DocumentError(
+                f"policy: key {keyid[:16]}… releases bundles, so it is no second opinion on them",
+                hint="`routeiq trust policy` with keys that the producer does not hold",
+            )
 
 
 @dataclass(frozen=True)

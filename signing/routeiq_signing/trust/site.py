@@ -118,6 +118,7 @@ class SiteTrust:
         """See `Trust.begin`: site signatures, channel, age and sequence."""
         policy = self._state.policy
         if not self._signing:
+            self._check_policy()
             check_site_signatures(identity, policy.keys(), policy.site_signatures, self._cosignatures)
             self._built = self._builders.check(identity)
         known = policy.channels or tuple(self._state.channels)
@@ -228,6 +229,13 @@ class SiteTrust:
             last_seen=to_text(again.clock(self._now)),
             channels={**state.channels, manifest.channel: channel},
         )
+
+    def _check_policy(self) -> None:
+        """A root that came after the policy may have made a key of it a release key."""
+        try:
+            self._state.policy.check_apart(self._root.release.keys)
+        except DocumentError as error:
+            raise VerificationError(str(error), step=2, subject="policy", hint=error.hint) from None
 
     def _before(self, channel: str) -> Release | None:
         """Return what this channel accepted, while the root's present keys vouch for it."""
