@@ -114,7 +114,7 @@ def calibrate(
     """
     from routeiq_router.artifact import parse_artifact
     from routeiq_router.calibration.calibrate import calibrate as fit
-    from routeiq_router.calibration.calibrate import check_base
+    from routeiq_router.calibration.calibrate import check_base, check_count
     from routeiq_router.calibration.item import suite_digest
     from routeiq_router.calibration.journal import Run
     from routeiq_router.data.costs import model_costs, read_costs
@@ -123,9 +123,11 @@ def calibrate(
     from routeiq_router.router import Router
 
     # Whatever can be wrong is found before the first call: calls cost money and hours.
-    _check_target(out, resume=resume)
+    kept = out.with_name(f"{out.name}.answers.jsonl")
+    _check_target(out, kept, resume=resume)
     asked = _groups(named, config)
     items = _suite(suites, shipped=shipped, prompts=prompts)
+    check_count(items)
     base = parse_artifact(verified_or_unsigned(artifact, trust_key))
     check_base(base)
     encoder = Embedder.load(verified_or_unsigned(embedder_folder(embedder), trust_key), cache_size=0)
@@ -143,9 +145,7 @@ def calibrate(
     progress = BarProgress()
     texts = [item.prompt for item in items]
     inputs = embed_prompts(encoder, texts, cache=cache or default_cache(), progress=progress)
-    calls = _Calls(
-        _key(api_key_file), timeout, concurrency, resume, out.with_name(f"{out.name}.answers.jsonl")
-    )
+    calls = _Calls(_key(api_key_file), timeout, concurrency, resume, kept)
     answers, failed = _ask_all(calls, about, items, progress)
     made = fit(base, items, inputs, answers, unit, name=out.resolve().name)
     failures = {group: dict(sorted(one.reasons.items())) for group, one in failed.items() if one.count}
@@ -215,10 +215,11 @@ def _write(
     emit(result, as_json=as_json, text=f"{report_text(made.report)}\n\n{out}  {digest}")
 
 
-def _check_target(out: Path, *, resume: bool) -> None:
+def _check_target(out: Path, kept: Path, *, resume: bool) -> None:
     from routeiq_router.folder import check_target
 
-    if resume:
+    # Only what an earlier run made is replaced: that one's answers are beside it.
+    if resume and kept.exists():
         check_target(out)
     elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RouteIQError(f"{out}: exists already", subject=str(out), hint="name a new folder with --out")

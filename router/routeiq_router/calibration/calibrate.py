@@ -21,7 +21,15 @@ from routeiq_router.strategies.calibrated import pack_asked
 from routeiq_router.strategies.interface import FloatArray, Inputs, predict_blocks
 from routeiq_router.strategies.registry import strategy
 
-__all__ = ["LEAST_ANSWERS", "REPORT_SCHEMA", "Calibration", "calibrate", "check_base", "least_answers"]
+__all__ = [
+    "LEAST_ANSWERS",
+    "REPORT_SCHEMA",
+    "Calibration",
+    "calibrate",
+    "check_base",
+    "check_count",
+    "least_answers",
+]
 
 REPORT_SCHEMA = "routeiq.calibration-report/v1"
 LEAST_ANSWERS = 30
@@ -37,6 +45,12 @@ class Calibration:
 
     artifact: Artifact
     report: Mapping[str, Any]
+
+
+def check_count(items: Sequence[Item]) -> None:
+    """Raise `RouterError` for a suite that is too small to calibrate anything."""
+    if len(items) < LEAST_ANSWERS:
+        raise RouterError(f"{len(items)} prompts to ask, want at least {LEAST_ANSWERS}")
 
 
 def least_answers(asked: int) -> int:

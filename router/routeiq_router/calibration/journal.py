@@ -5,6 +5,7 @@ refused. A line that a crash cut off is dropped, with what it said; anything els
 Replies are not kept, only whether each was right.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -53,6 +54,7 @@ class Journal:
         kept = self._read(path, run) if there else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[bytes] = path.open("ab")
+        self._lock(path)
         self._file.truncate(kept)
         if not kept:
             self._write(run.shared())
@@ -75,6 +77,13 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise RouterError(f"{path}: another run writes to it", subject=str(path)) from None
 
     def _write(self, value: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(value, sort_keys=True).encode() + b"\n")

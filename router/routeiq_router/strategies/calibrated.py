@@ -57,9 +57,11 @@ class CalibratedPredictor:
         """See `interface.Guarded.known`: what the base knows, and what is like a prompt that was asked."""
         if not isinstance(self.base, Guarded):
             return np.ones(len(inputs), dtype=np.bool_)
-        like = (inputs.embeddings @ self.asked.T).max(axis=1) >= self.near
-        known: NDArray[np.bool_] = self.base.known(inputs) | like
-        return known
+        known = self.base.known(inputs)
+        if known.all():
+            return known
+        like: NDArray[np.bool_] = (inputs.embeddings @ self.asked.T).max(axis=1) >= self.near
+        return known | like
 
 
 class CalibratedStrategy:

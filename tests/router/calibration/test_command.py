@@ -129,6 +129,11 @@ def test_an_earlier_run_is_not_overwritten(site, tmp_path):
     assert (tmp_path / "site-v1" / "router.json").read_bytes() == kept
 
 
+def test_resume_replaces_nothing_that_it_did_not_make(site, tmp_path):
+    done = site("--resume", out=tmp_path / "base")
+    assert (done.exit_code, "base: exists already" in done.stderr) == (1, True)
+
+
 def test_another_suite_is_not_mixed_in(site, tmp_path, suite):
     assert site().exit_code == 0
     suite.write_text("".join(suite.read_text().splitlines(keepends=True)[:35]))
@@ -174,6 +179,13 @@ def test_what_is_wrong_is_said_before_the_first_call(site, server, tmp_path, cha
     assert "Traceback" not in done.output
     assert server.asked.total() == 0
     assert not (tmp_path / "site-v1").exists()
+
+
+def test_too_small_a_suite_is_said_before_the_first_call(site, server):
+    done = site("--shipped", suite=None, prompts="29")
+    assert done.exit_code == 1
+    assert "29 prompts to ask, want at least 30" in done.stderr
+    assert server.asked.total() == 0
 
 
 def test_a_wrong_passphrase_is_said_before_the_first_call(site, server, tmp_path):

@@ -54,6 +54,14 @@ def test_a_file_cut_off_in_its_first_line_begins_anew(written):
     assert written.read_bytes() == b"".join(whole.splitlines(keepends=True)[:3])
 
 
+def test_two_runs_do_not_write_to_one_journal(written):
+    first = Journal(written, RUN, resume=True)
+    with pytest.raises(RouterError, match="another run writes to it"):
+        Journal(written, RUN, resume=True)
+    first.close()
+    Journal(written, RUN, resume=True).close()
+
+
 def test_an_earlier_run_is_not_continued_unasked(written):
     with pytest.raises(RouterError, match="answers of an earlier run"):
         Journal(written, RUN, resume=False)
