@@ -183,9 +183,10 @@ def small_file(small_set, tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture
-def small_training(embedder, small_set) -> tuple[Inputs, np.ndarray]:
+@pytest.fixture(scope="session")
+def small_training(embedder_files, small_set) -> tuple[Inputs, np.ndarray]:
     """Inputs and scores [300, 3] in the order all-70b, code-13b, maths-7b."""
+    embedder = Embedder.load(embedder_files)
     prompts = [row["prompt"] for row in small_set]
     inputs = Inputs(
         np.stack([embedder.embed(prompt) for prompt in prompts]),
@@ -202,17 +203,32 @@ def small_params() -> dict[str, dict]:
     return SMALL_PARAMS
 
 
+@pytest.fixture(scope="session")
+def small_fitted(small_training):
+    """Returns a function that gives a strategy's arrays for the small set and `SMALL_PARAMS`; fitted once each."""
+    from routeiq_router.strategies.registry import strategy
+
+    made: dict[str, dict[str, np.ndarray]] = {}
+
+    def fitted(name: str) -> dict[str, np.ndarray]:
+        if name not in made:
+            made[name] = dict(strategy(name).fit(*small_training, SMALL_PARAMS[name], seed=0))
+            for array in made[name].values():
+                array.setflags(write=False)
+        return dict(made[name])
+
+    return fitted
+
+
 @pytest.fixture
-def make_artifact(embedder, small_training):
+def make_artifact(embedder, small_fitted):
     """Returns a function that fits a strategy on the small set without choosing, and gives an `Artifact`."""
     from routeiq_router.artifact import Artifact, EmbedderIdentity
     from routeiq_router.data.split import prompt_fingerprints
-    from routeiq_router.strategies.registry import strategy
 
     params = SMALL_PARAMS
 
     def make(name: str = "ridge", **changes) -> Artifact:
-        inputs, scores = small_training
         fields = {
             "name": "tiny",
             "strategy": name,
@@ -224,7 +240,7 @@ def make_artifact(embedder, small_training):
             "training": {"seed": 0},
             "metrics": {},
             "trained_prompts": np.unique(prompt_fingerprints(["seen before"])),
-            "weights": strategy(name).fit(inputs, scores, params[name], seed=0),
+            "weights": small_fitted(name),
         }
         return Artifact(**{**fields, **changes})
 

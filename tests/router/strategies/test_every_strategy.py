@@ -29,8 +29,8 @@ def test_it_learns_who_is_good_at_what_through_an_artifact(name, make_artifact, 
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_the_same_seed_gives_the_same_arrays(name, small_training, small_params):
-    one, two = (strategy(name).fit(*small_training, small_params[name], seed=3) for _ in range(2))
+def test_the_same_seed_gives_the_same_arrays(name, small_training, small_params, small_fitted):
+    one, two = strategy(name).fit(*small_training, small_params[name], seed=0), small_fitted(name)
     assert sorted(one) == sorted(two)
     assert all(np.array_equal(one[tensor], two[tensor]) for tensor in one)
 
@@ -52,8 +52,8 @@ def test_it_chooses_its_own_parameters_and_beats_the_means(name, small_training,
 
 
 @pytest.mark.parametrize("name", sorted(set(strategy_names()) - {"cheapest"}))
-def test_weights_for_another_number_of_models_are_refused(name, small_training, small_params):
-    made = strategy(name).fit(*small_training, small_params[name], seed=0)
+def test_weights_for_another_number_of_models_are_refused(name, small_training, small_params, small_fitted):
+    made = small_fitted(name)
     size = small_training[0].surface.shape[1]
     with pytest.raises(RouterError, match=r"weights\.safetensors: tensor .* is .*, want"):
         strategy(name).load(small_params[name], made, models=4, dimension=8, surface=size)
@@ -63,10 +63,10 @@ def test_weights_for_another_number_of_models_are_refused(name, small_training, 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_a_tensor_that_is_missing_misshapen_or_not_finite_is_refused(
-    name, draw, small_training, small_params
+    name, draw, small_training, small_params, small_fitted
 ):
-    inputs, scores = small_training
-    made = dict(_fitted(name, inputs, scores, small_params))
+    inputs, _ = small_training
+    made = small_fitted(name)
     tensor = draw.draw(st.sampled_from(sorted(made)))
     array = made[tensor]
     faults = ["missing", "other type", "one dimension more"]
@@ -90,9 +90,9 @@ def test_a_tensor_that_is_missing_misshapen_or_not_finite_is_refused(
 @pytest.mark.parametrize("name", sorted(set(strategy_names()) - CONSTANT))
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(value=st.sampled_from([None, "1", True, [], {}, -1, 1e300, float("nan")]), draw=st.data())
-def test_hostile_parameters_are_refused(name, value, draw, small_training, small_params):
-    inputs, scores = small_training
-    made = _fitted(name, inputs, scores, small_params)
+def test_hostile_parameters_are_refused(name, value, draw, small_training, small_params, small_fitted):
+    inputs, _ = small_training
+    made = small_fitted(name)
     load = strategy(name).load
     needed = [
         key
@@ -112,12 +112,3 @@ def _loads(load, params, made, surface) -> bool:
     except RouterError as error:
         return not str(error).startswith("router.json: parameter")
     return True
-
-
-_MADE: dict[str, dict[str, np.ndarray]] = {}
-
-
-def _fitted(name, inputs, scores, small_params):
-    if name not in _MADE:
-        _MADE[name] = dict(strategy(name).fit(inputs, scores, small_params[name], seed=0))
-    return _MADE[name]

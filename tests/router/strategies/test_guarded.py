@@ -9,10 +9,8 @@ from routeiq_router.strategies.registry import strategy
 
 
 @pytest.fixture
-def made(small_training, small_params):
-    inputs, scores = small_training
-    weights = strategy("guarded").fit(inputs, scores, small_params["guarded"], seed=0)
-    return weights, inputs, scores
+def made(small_training, small_fitted):
+    return small_fitted("guarded"), *small_training
 
 
 @pytest.fixture
