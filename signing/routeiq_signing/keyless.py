@@ -42,6 +42,15 @@ class Identity:
     issuer: str
     trusted_root: bytes
 
+    def __post_init__(self) -> None:
+        """Refuse an empty name or issuer: the library takes an empty issuer for "whoever vouches"."""
+        for value, what in ((self.name, "identity"), (self.issuer, "issuer")):
+            if not value.strip():
+                raise SigningError(
+                    f"the {what} is empty, so anybody's would do",
+                    hint="give --identity WHO and --issuer URL; a variable of the shell may be unset",
+                )
+
     @classmethod
     def pinned(cls, name: str, issuer: str, trusted_root: Path, sha256: str) -> Identity:
         """Read the trusted root; raises `VerificationError` unless its hex SHA-256 is the one that was pinned."""

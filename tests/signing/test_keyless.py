@@ -81,6 +81,37 @@ def test_the_identity_of_another_issuer_is_refused(signed_tar: Path, sigstore: P
     assert "issuer https://evil.example.org" in said
 
 
+@pytest.mark.parametrize("option", ["identity", "issuer"])
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_identity_or_issuer_does_not_mean_anybodys(
+    option: str, empty: str, signed_tar: Path, sigstore: PrivateSigstore
+) -> None:
+    """`--issuer "$ISSUER"` with the variable unset: the library would ask for no issuer at all."""
+    result = verify(signed_tar, sigstore.trusted_root(), **{f"--{option}": empty})
+    assert f"the {option} is empty" in refusal(result)
+
+
+@pytest.mark.parametrize(
+    ("who", "issuer"),
+    [
+        (WHO.upper(), ISSUER),
+        (".*", ISSUER),
+        (WHO + "x", ISSUER),
+        (WHO[:-1], ISSUER),
+        ("mailto:" + WHO, ISSUER),
+        (WHO, ISSUER + "/"),
+        (WHO, ISSUER[:-1]),
+        (WHO, ISSUER.upper()),
+        (WHO, ".*"),
+    ],
+)
+def test_identity_and_issuer_are_compared_to_the_letter(
+    who: str, issuer: str, sigstore: PrivateSigstore
+) -> None:
+    identity = Identity(who, issuer, sigstore.trusted_root())
+    refused(sigstore.sign(b"document"), identity, "does not match|Certificate's")
+
+
 def test_a_trusted_root_that_was_not_pinned_is_refused(signed_tar: Path) -> None:
     said = refusal(
         verify(signed_tar, PrivateSigstore().trusted_root(), **{"--trusted-root-sha256": "0" * 64})
