@@ -170,6 +170,9 @@ def test_two_bundles_of_one_sequence(
     twin = small_bundle.with_manifest(sequence=7, version="0.1.1")
     tar = site.receive(carrying(twin, producer.metadata(twin), producer.release_keys[0]))
     refuse(site, tar, "another bundle with sequence 7 was accepted before", 4)
+    with pytest.raises(VerificationError, match="another bundle with sequence 7 was accepted before"):
+        site.verify(tar, allow_rollback="a rollback leads to an older bundle, not to a twin")
+    assert site.verify(site.receive(make(7)), allow_rollback="the same one again").accepted
 
 
 def test_the_sequence_of_metadata_and_bundle_differ(

@@ -20,6 +20,7 @@ from routeiq_signing.trust.builders import Builders
 from routeiq_signing.trust.cosign import check_site_signatures, read_site_signatures
 from routeiq_signing.trust.document import ChannelState, TrustState
 from routeiq_signing.trust.metadata import RELEASE_FILES, Release, RootRole, read_root
+from routeiq_signing.trust.offered import check_equivocation
 from routeiq_signing.trust.rules import Offered, judge, recall
 from routeiq_signing.trust.state import StateFolder, from_text, to_text
 from routeiq_signing.verify.trust import PinnedKey, Told
@@ -178,6 +179,8 @@ class SiteTrust:
         before = None if channel is None or self.allow_rollback else channel.files()
         clock = self.clock(self._now)
         release = judge(self._state.root.encode(), before, offered, clock)
+        if channel is not None and self.allow_rollback and self._before(manifest.channel) is not None:
+            check_equivocation(channel.files(), release)  # back to an older one, never to another one
         self.accepted = Accepted(manifest, identity, documents)
         return self._told(manifest, release, clock)
 
