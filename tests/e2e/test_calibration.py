@@ -120,7 +120,7 @@ def test_routed_traffic_shifts_after_calibration(prepared: Prepared, tmp_path: P
                 "calibrate", "--artifact", str(prepared.models / "routers" / ARTIFACT), "--out", str(out),
                 "--url", endpoint.url, "--config", str(config), "--no-shipped",
                 "--suite", str(_suite(tmp_path / "suite.jsonl")),
-                "--max-tokens", "16", "--trust-key", str(prepared.trust_key), "--embedder",
+                "--max-tokens", "10", "--trust-key", str(prepared.trust_key), "--embedder",
                 str(prepared.models / "sentence-transformers" / "all-MiniLM-L6-v2"), "--key", str(key_file),
                 "--passphrase-file", str(passphrase), "--json", ROUTEIQ_API_KEY=endpoint.key,
             )  # fmt: skip
