@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from routeiq_router.errors import RouterError
 from routeiq_router.objective import Objective
 
-__all__ = ["Candidate", "Ranked", "rank"]
+__all__ = ["Candidate", "Ranked", "chosen_by", "rank"]
 
 _TIE_DIGITS = 9
 """Numbers that agree to this many decimals are equal: floating point must not break ties."""
@@ -86,10 +86,28 @@ def rank(
     if wanted.floor is None:
         known.sort(key=lambda e: (-round(e.score or 0.0, _TIE_DIGITS), e.cost, order[e.group]))
     else:
-        best = max((e.quality or 0.0 for e in known), default=0.0)
-        least = round(wanted.floor * best if wanted.of_best else wanted.floor, _TIE_DIGITS)
+        least = _least(known, wanted.floor, of_best=wanted.of_best)
         known.sort(key=lambda e: (*_by_floor(e, least), order[e.group]))
     return (*known, *(entry for entry in scored if entry.quality is None))
+
+
+def chosen_by(ranking: Sequence[Ranked], objective: Objective) -> str:
+    """Return in words why the first of a `ranking` with predictions comes first."""
+    if ranking[0].quality is None:
+        return "declared order: the artifact knows none of the candidates"
+    if objective.floor is None:
+        terms = "cost and latency" if objective.latency else "cost"
+        return f"highest quality minus weighted {terms}"
+    known = [entry for entry in ranking if entry.quality is not None]
+    least = _least(known, objective.floor, of_best=objective.of_best)
+    if _by_floor(known[0], least)[0]:
+        return f"highest quality: none reaches {objective}"
+    return f"cheapest that reaches {objective}"
+
+
+def _least(known: Sequence[Ranked], floor: float, *, of_best: bool) -> float:
+    best = max((entry.quality or 0.0 for entry in known), default=0.0)
+    return round(floor * best if of_best else floor, _TIE_DIGITS)
 
 
 def _scored(

@@ -10,9 +10,8 @@ from routeiq_router.limits import Limits
 from routeiq_router.strategies.interface import Inputs, Predictor, predict_known
 from routeiq_router.text import foreign_share
 
-__all__ = ["BLANK", "FOREIGN_SHARE", "PREDICTED", "Judged", "judge"]
+__all__ = ["BLANK", "FOREIGN_SHARE", "Judged", "judge"]
 
-PREDICTED = "highest quality minus weighted cost"
 BLANK = "declared order: the prompt has no text to judge"
 _UNLIKE = "declared order: the prompt is unlike all that the artifact was trained on"
 _FOREIGN = "declared order: the prompt is in a script that the artifact was not trained on"
@@ -31,11 +30,6 @@ class Judged:
     def deciding(self) -> tuple[float, ...] | None:
         """The qualities, if they may decide."""
         return None if self.doubt else self.values
-
-    @property
-    def reason(self) -> str:
-        """What the decision is made by."""
-        return self.doubt or PREDICTED
 
 
 def judge(predictor: Predictor, inputs: Inputs, prompt: str, *, latin_only: bool, limits: Limits) -> Judged:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from routeiq_router.artifact import Artifact, EmbedderIdentity, parse_artifact
 from routeiq_router.cache import LRUCache
-from routeiq_router.decide import Candidate, Ranked, rank
+from routeiq_router.decide import Candidate, Ranked, chosen_by, rank
 from routeiq_router.embedder import MAX_TOKENS, TRUNCATION, Embedder
 from routeiq_router.errors import RouterError
 from routeiq_router.judged import BLANK, Judged, judge
@@ -142,9 +142,9 @@ class Router:
         for a wrong configuration (unknown model, no candidate), never for a prompt.
         """
         started = time.perf_counter()
-        values, reason, cached = self._judge(prompt)
+        values, doubt, cached = self._judge(prompt)
         terms = _Terms(objective or Objective(cost=cost_weight), costs or {}, latencies or {}, seed)
-        return self._decide(candidates, terms, values, reason, started, cached=cached)
+        return self._decide(candidates, terms, values, doubt, started, cached=cached)
 
     def recall(
         self,
@@ -163,14 +163,14 @@ class Router:
         if known is None:
             return None
         terms = _Terms(objective or Objective(cost=cost_weight), costs or {}, latencies or {}, seed)
-        return self._decide(candidates, terms, known.deciding, known.reason, started, cached=True)
+        return self._decide(candidates, terms, known.deciding, known.doubt, started, cached=True)
 
     def _decide(
         self,
         candidates: Mapping[str, str | None],
         terms: "_Terms",
         values: tuple[float, ...] | None,
-        reason: str,
+        doubt: str,
         started: float,
         *,
         cached: bool,
@@ -195,7 +195,7 @@ class Router:
             strategy=self.strategy,
             artifact_digest=self.digest,
             cost_weight=terms.objective.cost,
-            reason=reason,
+            reason=doubt if values is None else chosen_by(ranking, terms.objective),
             duration_seconds=time.perf_counter() - started,
             cached=cached,
             objective=terms.objective,
@@ -223,7 +223,7 @@ class Router:
             judged, cached = self._predict(prompt)
         except RouterError as error:
             return None, f"declared order: {error}", False
-        return judged.deciding, judged.reason, cached
+        return judged.deciding, judged.doubt, cached
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 `native` is asked in every dialect as it comes (the server speaks messages and responses), `chatty` says in its
 configuration that it only chats, `library` is called through LiteLLM. What the server cannot do is asked of a recorded
-upstream in tests/e2e/test_recorded_dialects.py.
+upstream in tests/e2e/test_recorded_dialects.py. `auto` chooses among them by the signed artifact; what decided is read
+back from PostgreSQL.
 """
 
 import contextlib
 import json
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
@@ -15,10 +19,11 @@ import anthropic
 import openai
 import pydantic
 import pytest
+from tests.appliance.postgresql import running_postgresql
 from tests.e2e.fleet import MASTER_KEY, Fleet, eventually, running_fleet
 from tests.e2e.litellm_client import litellm_as_a_client
 
-from routeiq_appliance.cli.demo.prepare import Prepared
+from routeiq_appliance.cli.demo.prepare import ARTIFACT, Prepared
 from routeiq_appliance.cli.demo.stack import LLM_NAME, free_port, run_llm
 
 pytestmark = pytest.mark.e2e
@@ -26,6 +31,10 @@ pytestmark = pytest.mark.e2e
 GROUPS = ("native", "chatty", "library")
 QUESTION = "What is the capital of France?"
 USER: list[Any] = [{"role": "user", "content": QUESTION}]
+RESEMBLES = {
+    "native": "qwen2.5-7b-instruct", "chatty": "llama3-chatqa-1.5-8b", "library": "llama-3.1-nemotron-51b-instruct",
+}  # fmt: skip
+"""Which model of the artifact stands for a group."""
 
 
 class Place(pydantic.BaseModel):
@@ -35,7 +44,13 @@ class Place(pydantic.BaseModel):
 
 
 @pytest.fixture(scope="module")
-def fleet(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def database() -> Iterator[str]:
+    with running_postgresql("dialects") as server:
+        yield server.new_database()
+
+
+@pytest.fixture(scope="module")
+def fleet(prepared: Prepared, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("dialects")
     key, port = secrets.token_hex(16), free_port()
     params = {
@@ -44,21 +59,24 @@ def fleet(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Itera
     }  # fmt: skip
     info: dict[str, dict[str, Any]] = {
         "native": {"upstream": "direct"},
-        "chatty": {"upstream": "direct", "kinds": ["chat", "text"]},
+        "chatty": {"upstream": "direct", "kinds": ["chat", "text"], "supports_response_schema": False},
         "library": {"upstream": "litellm"},
     }
+    auto = {"candidates": list(GROUPS), "artifact": f"routers/{ARTIFACT}", "model_map": RESEMBLES}
     config = {
         "model_list": [{"model_name": n, "litellm_params": params, "model_info": i} for n, i in info.items()],
         "router_settings": {"num_retries": 0},
-        "routeiq": {"egress": "sealed", "canaries": [], "auto": {"candidates": list(GROUPS)}},
+        "routeiq": {"egress": "sealed", "canaries": [], "auto": auto},
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(
             run_llm(prepared.llm_python, prepared.gguf, inside=None, port=port, api_key=key, scratch=folder)
         )
-        fleet = stack.enter_context(
-            running_fleet(config, folder / "gateway", workers=1, environ={"LLM_API_KEY": key})
-        )
+        environ = {
+            "LLM_API_KEY": key, "DATABASE_URL": database, "ROUTEIQ_MODELS_PATH": str(prepared.models),
+            "ROUTEIQ_TRUST_KEY": str(prepared.trust_key),
+        }  # fmt: skip
+        fleet = stack.enter_context(running_fleet(config, folder / "gateway", workers=1, environ=environ))
         yield fleet
         assert fleet.said("egress outside the configuration") == []
         assert fleet.terminate() == 0
@@ -339,6 +357,46 @@ def test_auto_chooses_in_every_dialect(caller: Caller) -> None:
     )[0]
     assert {row["model"] for row in rows} == {"auto"}
     assert all(row["model_group"] in GROUPS for row in rows)
+
+
+def test_a_decision_is_explained_from_postgresql_by_api_and_command(caller: Caller, database: str) -> None:
+    # D4, D5, D9: a floor that two groups reach, and a need that one of the three says it cannot meet
+    fleet = caller.fleet
+    schema = {"name": "place", "schema": Place.model_json_schema(), "strict": True}
+    raw = caller.openai.chat.completions.with_raw_response.create(
+        model="auto", messages=USER, max_tokens=4,
+        response_format={"type": "json_schema", "json_schema": schema},  # type: ignore[arg-type]
+        extra_headers={"x-routeiq-objective": "floor=20%"},
+    )  # fmt: skip
+    told, usage = raw.headers, raw.parse().usage
+    assert usage is not None
+    found = fleet.look(f"/router/decisions/{told['x-routeiq-decision-id']}")
+    assert (found["objective"], found["objective_from"]) == ("floor=20%", "x-routeiq-objective")
+    assert (found["group"], found["strategy"]) == (told["x-routeiq-model"], "ml-guarded")
+    assert found["reason"] == "cheapest that reaches floor=20%"
+    assert found["artifact"].startswith("sha256:")
+    assert found["needs"] == ["json_schema"]
+    assert [(item["group"], item["filter"]) for item in found["filtered"]] == [("chatty", "json_schema")]
+    assert {item["group"]: item["model"] for item in found["candidates"]} == {
+        group: RESEMBLES[group] for group in ("native", "library")
+    }
+    assert all(0 < item["quality"] < 1 for item in found["candidates"])
+    assert found["runner_up"]["group"] == ({"native", "library"} - {found["group"]}).pop()
+    price = usage.prompt_tokens * 1e-6 + usage.completion_tokens * 2e-6
+    assert found["spend"] == pytest.approx(price)
+    assert found["runner_up"]["spend"] == pytest.approx(price)
+    command = [sys.executable, "-m", "routeiq_appliance.cli", "router", "explain", found["id"], "--json"]
+    environ = {"PATH": os.environ["PATH"], "DATABASE_URL": database}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == found
+    # Nothing to judge: the declared order, and it says so
+    raw = caller.openai.chat.completions.with_raw_response.create(
+        model="auto", messages=[{"role": "user", "content": "?!"}], max_tokens=2
+    )
+    assert raw.headers["x-routeiq-model"] == GROUPS[0]
+    found = fleet.look(f"/router/decisions/{raw.headers['x-routeiq-decision-id']}")
+    assert found["reason"].startswith("declared order: ")
 
 
 @pytest.fixture(scope="module")

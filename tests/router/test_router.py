@@ -7,6 +7,7 @@ import pytest
 from routeiq_router.artifact import dump_artifact
 from routeiq_router.errors import RouterError
 from routeiq_router.limits import Limits
+from routeiq_router.objective import read_objective
 from routeiq_router.router import Router
 
 CANDIDATES = {"cheap": "maths-7b", "dear": "all-70b"}
@@ -36,6 +37,26 @@ def test_a_decision_carries_all_that_it_was_made_of(router):
     assert decision.strategy == router.strategy
     assert decision.reason == "highest quality minus weighted cost"
     assert decision.duration_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("objective", "reason"),
+    [
+        ("quality=1", "highest quality minus weighted cost"),
+        ("quality=1,latency=0.1", "highest quality minus weighted cost and latency"),
+        ("floor=10%", "cheapest that reaches floor=10%"),
+        ("floor=1", "highest quality: none reaches floor=1"),
+    ],
+)
+def test_the_reason_is_that_of_the_objective(router, objective, reason):  # D9
+    for ask in (router.rank, router.recall):
+        assert ask(SUM, CANDIDATES, objective=read_objective(objective)).reason == reason
+
+
+def test_candidates_that_the_artifact_does_not_know_keep_their_order_and_the_reason_says_so(router):
+    decision = router.rank(SUM, {"b": None, "a": None}, objective=read_objective("floor=0.5"))
+    assert (decision.group, decision.score) == ("b", None)
+    assert decision.reason == "declared order: the artifact knows none of the candidates"
 
 
 def test_the_choice_follows_the_prompt(router):
@@ -145,8 +166,17 @@ def test_another_embedder_is_refused(make_artifact, embedder_files, make_onnx, t
 
 
 def test_other_text_rules_are_refused(make_artifact, embedder_files):
-    with pytest.raises(RouterError, match="text rules head-tail/v1, surface/v0"):
+    with pytest.raises(RouterError, match="text rules head-tail/v2, surface/v0"):
         Router.load(dump_artifact(make_artifact(surface="surface/v0")), embedder_files)
+
+
+def test_an_artifact_of_an_older_release_is_refused_with_advice(make_artifact, embedder_files):
+    # Trained on the first and last 128 tokens: other vectors for long prompts.
+    made = make_artifact()
+    older = dataclasses.replace(made, embedder=dataclasses.replace(made.embedder, truncation="head-tail/v1"))
+    with pytest.raises(RouterError, match=r"text rules head-tail/v1, .* has head-tail/v2") as caught:
+        Router.load(dump_artifact(older), embedder_files)
+    assert "train the artifact again" in caught.value.hint
 
 
 def test_an_unknown_strategy_is_refused(make_artifact, embedder_files):

@@ -96,7 +96,7 @@ def _message(error: urllib.error.HTTPError) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else value.isoformat()
+    return float(value) if isinstance(value, Decimal) else value.isoformat().replace("+00:00", "Z")
 
 
 def _text(found: Mapping[str, Any]) -> str:
