@@ -95,7 +95,7 @@ def _models(prepared: Prepared, folder: Path, key: PrivateKey) -> Path:
 
 
 def test_routed_traffic_shifts_after_calibration(prepared: Prepared, tmp_path: Path) -> None:
-    # D6, D7: nothing calibrated: the declared order. Calibrated: who answers better, and why, by name.
+    # D3, D7: nothing calibrated: the declared order. Calibrated: who answers better, and why, by name.
     key_file, passphrase = tmp_path / "site.key", tmp_path / "passphrase"
     passphrase.write_text("of the site", encoding="ascii")
     site_key = generate_key_files(key_file, b"of the site")

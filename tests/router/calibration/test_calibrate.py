@@ -57,7 +57,7 @@ def made(request, make_artifact, asked):
 
 
 def test_a_calibrated_artifact_predicts_for_the_groups_by_name(made, embedder):
-    # D7
+    # D3
     router = Router(parse_artifact(dump_artifact(made.artifact)), embedder)
     assert router.models == ("maths", "coder")
     router.check_models({"maths": "maths", "coder": "coder"})
@@ -80,7 +80,7 @@ def test_a_group_with_too_few_answers_is_left_uncalibrated_and_said(made):
 
 
 def test_an_uncalibrated_group_comes_last_in_declared_order_whatever_its_size():
-    # D6: no size prior.
+    # D3: no size prior.
     candidates = [
         Candidate("huge-70b", None, 70.0),
         Candidate("tiny-1b", None, 1.0),

@@ -63,7 +63,7 @@ def site(tmp_path, make_artifact, embedder_folder, suite, server, monkeypatch):
 
 
 def test_a_signed_artifact_for_the_groups_by_name(site, tmp_path, embedder_folder):
-    # D7
+    # D3
     passphrase, key = tmp_path / "passphrase", tmp_path / "site.key"
     passphrase.write_text("of the site")
     generate_key_files(key, b"of the site")

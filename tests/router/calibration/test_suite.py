@@ -39,7 +39,7 @@ def said(item) -> str:
 
 
 def test_there_are_enough_prompts_skills_and_difficulties():
-    # D7
+    # D3
     assert len(SUITE) >= 400
     assert len(skills()) >= 10
     assert {item.difficulty for item in SUITE} == set(DIFFICULTIES)
