@@ -77,6 +77,31 @@ async def test_the_artifact_calls_the_groups_by_their_names_and_the_prompt_decid
     assert (await _ask(gateway, CODES)).headers["x-routeiq-model"] == "codes"
 
 
+NOT_TO_BE_JUDGED: dict[str, list[dict[str, Any]]] = {
+    "empty": [{"role": "user", "content": ""}],
+    "control characters": [{"role": "user", "content": "\x00\x01\x1b\x7f" * 100}],
+    "1 MB of brackets": [{"role": "user", "content": "[" * 1_000_000}],
+    "1 MB of emoji": [{"role": "user", "content": "🙂" * 250_000}],
+    "images only": [{"role": "user", "content": [IMAGE]}],
+    "no user": [{"role": "system", "content": ADDS}, {"role": "assistant", "content": ADDS}],
+    "200 messages of nobody": [{"role": "tool", "tool_call_id": "x", "content": ADDS}] * 200,
+}
+
+
+async def test_a_prompt_that_cannot_be_judged_is_answered_in_declared_order_and_the_record_says_so(
+    gateway: Any,
+) -> None:
+    for name, messages in NOT_TO_BE_JUDGED.items():
+        answer = await gateway.client.post(
+            CHAT, json={"model": "auto", "messages": messages}, headers=gateway.auth
+        )
+        assert answer.status_code == 200, name
+        found = await _explained(gateway, answer)
+        assert found["reason"] == "declared order: the prompt has no text to judge", name
+        left = [g for g in ("adds", "codes", "both") if g not in {f["group"] for f in found["filtered"]}]
+        assert (answer.headers["x-routeiq-model"], "x-routeiq-score" in answer.headers) == (left[0], False)
+
+
 async def test_a_header_weighs_cost_by_the_sites_own_prices(gateway: Any) -> None:
     dear = await _ask(gateway, CODES, headers={"x-routeiq-objective": "floor=0.75"})
     assert dear.headers["x-routeiq-model"] == "codes"  # 0.9, a fifth of the price of `both`

@@ -363,9 +363,10 @@ def test_a_decision_is_explained_from_postgresql_by_api_and_command(caller: Call
     # D4, D5, D9: a floor that two groups reach, and a need that one of the three says it cannot meet
     fleet = caller.fleet
     schema = {"name": "place", "schema": Place.model_json_schema(), "strict": True}
+    wanted: Any = {"type": "json_schema", "json_schema": schema}
     raw = caller.openai.chat.completions.with_raw_response.create(
         model="auto", messages=USER, max_tokens=4,
-        response_format={"type": "json_schema", "json_schema": schema},  # type: ignore[arg-type]
+        response_format=wanted,
         extra_headers={"x-routeiq-objective": "floor=20%"},
     )  # fmt: skip
     told, usage = raw.headers, raw.parse().usage
