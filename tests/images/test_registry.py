@@ -159,6 +159,26 @@ def test_a_bearer_token_is_fetched_from_the_realm(registry_server) -> None:  # t
     ]
 
 
+@pytest.mark.parametrize("token", ["a\nb", "é", {"a": 1}, ["T"], 5, ""], ids=str)
+def test_a_token_that_is_no_header_is_refused(token: object, registry_server) -> None:  # type: ignore[no-untyped-def]
+    registry_server.challenge = f'Bearer realm="http://{registry_server.host}/token"'
+    registry_server.accepted, registry_server.token = "never", token
+    with (
+        open_registry(registry_server, credentials=Credentials("u", "p")) as registry,
+        pytest.raises(ImagesError, match="no token was given"),
+    ):
+        registry.ping()
+
+
+def test_a_realm_that_is_no_address_is_refused() -> None:
+    from routeiq_images.site.registry_auth import RegistryAuth
+
+    auth = RegistryAuth("r", Credentials("u", "p"), plain_http=False)
+    for realm in ("https://x\x07y/", "https://x:99999999/", ""):
+        with pytest.raises(ImagesError, match="r: asks for a token from"):
+            auth._token_request({"realm": realm})
+
+
 def test_a_realm_without_tls_is_refused_when_the_registry_has_it() -> None:
     from routeiq_images.site.registry_auth import RegistryAuth
 
@@ -193,7 +213,8 @@ def test_a_target_is_split(target: str, expected: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["http://r:5000/x", "r:5000/X Y", "", "r:5000/../x;", "user@r:5000", "R:5000/a//b"]
+    "target",
+    ["http://r:5000/x", "r:5000/X Y", "", "r:5000/../x;", "user@r:5000", "R:5000/a//b", "r:99999/x", "r:0/x"],
 )
 def test_a_wrong_target_is_refused(target: str) -> None:
     with pytest.raises(ImagesError, match="no HOST:PORT/PREFIX"):
@@ -221,7 +242,18 @@ def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "text", ["{", '{"auths": {"r": {"auth": "%"}}}', '{"credHelpers": {"r": "../evil"}}']
+    "text",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"auths": {"r": {"auth": "%"}}}',
+        '{"auths": {"r": {"auth": 5}}}',
+        '{"auths": 5}',
+        '{"credHelpers": []}',
+        '{"credHelpers": {"r": "../evil"}}',
+    ],
+    ids=lambda text: text[:40],
 )
 def test_a_broken_configuration_is_one_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)

@@ -37,9 +37,14 @@ def find_credentials(host: str, environ: Mapping[str, str]) -> Credentials | Non
             raise ImagesError(f"{path}: too large for a Docker configuration", subject=str(path))
         try:
             config = json.loads(path.read_bytes())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ImagesError(f"{path}: not JSON: {error}", subject=str(path)) from error
-        found = _in_config(config, host, path) if isinstance(config, dict) else None
+        try:
+            found = _in_config(config, host, path)
+        except (AttributeError, TypeError) as error:
+            raise ImagesError(
+                f"{path}: not in the form of a Docker configuration", subject=str(path)
+            ) from error
         if found:
             return found
     return None
@@ -87,6 +92,8 @@ def _ask_helper(helper: str, host: str) -> Credentials | None:
             check=False,
         )
         answer = json.loads(result.stdout) if result.returncode == 0 else {}
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        return Credentials(str(answer["Username"]), str(answer["Secret"])) if answer.get("Username") else None
+    except (OSError, subprocess.TimeoutExpired, ValueError, RecursionError) as error:
         raise ImagesError(f"docker-credential-{helper}: does not answer", subject=helper) from error
-    return Credentials(answer["Username"], answer["Secret"]) if answer.get("Username") else None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ImagesError(f"docker-credential-{helper}: answers something else", subject=helper) from error

@@ -63,7 +63,7 @@ class MirrorReport:
 def split_target(target: str) -> tuple[str, str]:
     """Return (host, prefix with a slash at its end, or empty) of HOST:PORT/PREFIX; raises `ImagesError`."""
     match = _TARGET.match(target)
-    if not match:
+    if not match or int(match["host"].partition(":")[2] or 1) not in range(1, 1 << 16):
         raise ImagesError(
             f"{target}: no HOST:PORT/PREFIX of a registry", subject=target, hint="leave out http(s)://"
         )

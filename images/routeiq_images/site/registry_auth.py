@@ -15,6 +15,7 @@ from routeiq_images.site.credentials import Credentials
 
 __all__ = ["RegistryAuth"]
 
+_MAX_PORT = 65535
 _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
@@ -51,7 +52,12 @@ class RegistryAuth(httpx.Auth):
         yield request
 
     def _token_request(self, challenge: dict[str, str]) -> httpx.Request:
-        realm = httpx.URL(challenge.get("realm", ""))
+        try:
+            realm = httpx.URL(challenge.get("realm", ""))
+        except httpx.InvalidURL:
+            realm = httpx.URL()
+        if (realm.port or 0) > _MAX_PORT:
+            realm = httpx.URL()
         if realm.scheme != "https" and not (self._plain_http and realm.scheme == "http"):
             raise ImagesError(f"{self._host}: asks for a token from {realm.host or 'nowhere'} without TLS")
         names: tuple[str, ...] = ("service", "scope")
@@ -69,14 +75,14 @@ class RegistryAuth(httpx.Auth):
         try:
             document = answer.json() if answer.is_success else {}
             token = document.get("token") or document.get("access_token")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             token = None
-        if not token:
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
             raise ImagesError(
                 f"{self._host}: no token was given (HTTP {answer.status_code})",
                 hint="log in with `podman login`",
             )
-        return str(token)
+        return token
 
 
 def _parameters(challenge: str) -> Iterator[tuple[str, str]]:
