@@ -20,8 +20,7 @@ class Limits:
     tokenizer_bytes: int = 32 << 20
     embedder_json_bytes: int = 1 << 20
     prompt_chars_head: int = 8192
-    """Of a longer prompt only this head and tail reach the tokenizer: 256 tokens never need more, and a
-    megabyte of text would cost half a second there."""
+    """Of a longer prompt only this head and tail are looked at: a megabyte would cost half a second."""
     prompt_chars_tail: int = 8192
     cache_entries: int = 16384
     """Prompts whose prediction a router remembers, as many as fit into `cache_bytes` of memory."""

@@ -84,5 +84,5 @@ def read_index(weights: Mapping[str, NDArray[Any]], space: Space) -> FloatArray:
 
 
 def _unit(vectors: NDArray[np.floating[Any]]) -> FloatArray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    length = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
     return np.asarray(vectors / np.maximum(length, np.float32(1e-9)), dtype=np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from routeiq_router.embedder import Embedder
+from routeiq_router.embedder import TRUNCATION, Embedder
 from routeiq_router.strategies.interface import Inputs
 from routeiq_router.text import surface_features
 
@@ -234,7 +234,7 @@ def make_artifact(embedder, small_fitted):
             "strategy": name,
             "models": ("all-70b", "code-13b", "maths-7b"),
             "costs": {"all-70b": 70.0, "code-13b": 13.0, "maths-7b": 7.0},
-            "embedder": EmbedderIdentity("tiny", embedder.digest, embedder.dimension, "head-tail/v1"),
+            "embedder": EmbedderIdentity("tiny", embedder.digest, embedder.dimension, TRUNCATION),
             "surface": "surface/v1",
             "params": params[name],
             "training": {"seed": 0},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routeiq_router.embedder import MAX_TOKENS, Embedder, embedder_digest, keep_ends
+from routeiq_router.embedder import END_CHARS, MAX_TOKENS, Embedder, embedder_digest, keep_ends
 from routeiq_router.errors import RouterError
 
 
@@ -39,13 +39,23 @@ def test_keep_ends_keeps_both_ends_in_order(ids, limit):
 
 def test_a_prompt_is_neither_padded_nor_cut_by_the_tokenizers_own_settings(embedder):
     assert embedder.token_ids("who is that") == [1, 18, 19, 12, 2]
-    assert len(embedder.token_ids("who " * 200)) == 202
+    assert len(embedder.token_ids("who " * 100)) == 102
 
 
 def test_a_long_prompt_keeps_its_ends_and_special_tokens(embedder):
     ids = embedder.token_ids("add " + "who " * 5000 + "plus")
     assert len(ids) == MAX_TOKENS
     assert (ids[:2], ids[-2:]) == ([1, 4], [8, 2])
+
+
+def test_of_a_very_long_prompt_only_the_ends_are_made_into_tokens(embedder):
+    middle = "is " * 50_000
+    ends = "add " * 300, "plus " * 300
+    assert embedder.token_ids(ends[0] + middle + ends[1]) == embedder.token_ids(ends[0] + "the " + ends[1])
+    # Where the ends' characters make few tokens, those between them fill up.
+    blank = " " * (END_CHARS - 4)
+    ids = embedder.token_ids("add " + blank + middle + blank + "plus")
+    assert ids == embedder.token_ids("add plus")
 
 
 def test_a_prompt_is_embedded_once_while_it_is_remembered(counting):

@@ -6,7 +6,7 @@ predictions.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from routeiq_router.strategies.interface import (
     CrossPredict,
     FloatArray,
     Inputs,
+    Locating,
     Params,
     Predictor,
     number,
@@ -27,17 +28,28 @@ from routeiq_router.strategies.registry import strategy
 __all__ = ["STRATEGY", "EnsembleStrategy"]
 
 _MEMBERS = ("knn", "mlp", "ridge")
+_LOCATOR = "knn"
 _STEPS = 10
 """Shares are chosen in tenths."""
 
 
 @dataclass(frozen=True)
 class _EnsemblePredictor:
-    members: tuple[tuple[np.float32, Predictor], ...]
+    locator: Locating  # knn, whatever its share
+    locator_share: np.float32
+    others: tuple[tuple[np.float32, Predictor], ...]  # those with a share
 
     def predict(self, inputs: Inputs) -> FloatArray:
-        said = np.stack([share * member.predict(inputs) for share, member in self.members])
-        mixed: FloatArray = said.sum(axis=0)
+        return self._mixed(self.locator.predict(inputs), inputs)
+
+    def predict_near(self, inputs: Inputs, count: int) -> tuple[FloatArray, FloatArray]:
+        predicted, near = self.locator.predict_near(inputs, count)
+        return self._mixed(predicted, inputs), near
+
+    def _mixed(self, located: FloatArray, inputs: Inputs) -> FloatArray:
+        mixed: FloatArray = self.locator_share * located
+        for share, member in self.others:
+            mixed = mixed + share * member.predict(inputs)
         return mixed
 
 
@@ -70,21 +82,20 @@ class EnsembleStrategy:
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
     ) -> _EnsemblePredictor:
         """Load the members, also one without a share, which is not asked afterwards."""
-        shares = _read_shares(params)
-        members = [
-            (
-                np.float32(share),
-                strategy(name).load(
-                    _member(params, name),
-                    _own(weights, name),
-                    models=models,
-                    dimension=dimension,
-                    surface=surface,
-                ),
+        shares = {name: np.float32(share) for name, share in _read_shares(params).items()}
+        members = {
+            name: strategy(name).load(
+                _member(params, name),
+                _own(weights, name),
+                models=models,
+                dimension=dimension,
+                surface=surface,
             )
-            for name, share in shares.items()
-        ]
-        return _EnsemblePredictor(tuple(member for member in members if member[0] > 0))
+            for name in shares
+        }
+        locator = cast(Locating, members.pop(_LOCATOR))
+        others = tuple((shares[name], member) for name, member in members.items() if shares[name] > 0)
+        return _EnsemblePredictor(locator, shares[_LOCATOR], others)
 
 
 def _shares(members: int, steps: int) -> Iterator[tuple[int, ...]]:

@@ -2,24 +2,22 @@
 
 Two guards around the base. Calibration (Platt's): each model's predictions are mapped by a logistic curve fitted on
 predictions for prompts that the base had not seen. Familiarity: the mean similarity to the nearest trained prompts, in
-meaning and form. Below the range that trained prompts have among themselves the differences between models shrink to
-those of their means (how hard a prompt is for all of them stays as predicted), and far below it nothing decides
-(`known`), so that the declared order does.
+meaning and form, which the base looks up anyway (`interface.Locating`). Below the range that trained prompts have among
+themselves the differences between models shrink to those of their means (how hard a prompt is for all of them stays as
+predicted), and far below it nothing decides (`known`), so that the declared order does.
 
 The range is measured on the training prompts, each against the others. Its ends are fixed quantiles: squared error on
-tasks left out would choose to trust more than routing can bear. A hard switch instead of shrinking was measured to be
-worse on both sides.
+tasks left out would choose to trust more than routing can bear.
 Platt (1999); Hendrycks and Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples" (2017).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routeiq_router.errors import RouterError
-from routeiq_router.space import Space, fit_space, pack_index, read_index, read_space
 from routeiq_router.strategies.common import (
     add_intercept,
     from_logit,
@@ -32,6 +30,7 @@ from routeiq_router.strategies.interface import (
     CrossPredict,
     FloatArray,
     Inputs,
+    Locating,
     Params,
     Predictor,
     need,
@@ -43,10 +42,8 @@ __all__ = ["STRATEGY", "GuardedPredictor", "GuardedStrategy"]
 
 _BASE = "ensemble"
 _NEAREST = 5
-_COMPONENTS = 64
-_SURFACE_WEIGHT = 0.5
-_MOST = 6000
-"""Prompts in the guard's index, 91 bytes each."""
+_SELF = 0.99
+"""A trained prompt's similarity to itself in an int8 index is more."""
 _QUANTILES = (0.002, 0.02, 0.5)
 """Of the trained prompts' own familiarity: below the first unknown, from the second to the third ever more trusted."""
 _FOLDS = 4
@@ -59,33 +56,29 @@ _PRIOR = 20.0
 class GuardedPredictor:
     """A `Predictor` that also says which prompts it knows nothing like."""
 
-    base: Predictor
+    base: Locating
     slope: FloatArray  # [models]
     intercept: FloatArray  # [models]
     means: FloatArray  # [models]
-    space: Space
-    index: FloatArray  # [prompts, components + surface]
     bounds: FloatArray  # [3]: unknown below, untrusted at, trusted from
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """See `Predictor.predict`."""
-        return self._predict(inputs, self.familiarity(inputs))
+        return self.predict_known(inputs)[0]
 
     def known(self, inputs: Inputs) -> NDArray[np.bool_]:
         """See `interface.Guarded.known`."""
-        return self._known(self.familiarity(inputs))
+        return self.predict_known(inputs)[1]
 
     def predict_known(self, inputs: Inputs) -> tuple[FloatArray, NDArray[np.bool_]]:
         """See `interface.GuardedAtOnce.predict_known`."""
-        familiarity = self.familiarity(inputs)
-        return self._predict(inputs, familiarity), self._known(familiarity)
+        said, near = self.base.predict_near(inputs, _NEAREST)
+        familiarity = near.mean(axis=1)
+        known: NDArray[np.bool_] = familiarity >= self.bounds[0]
+        return self._guarded(said, familiarity), known
 
-    def familiarity(self, inputs: Inputs) -> FloatArray:
-        """Return the mean similarity of each prompt to its nearest trained ones, [n], -1..1."""
-        return _nearness(self.space.place(inputs) @ self.index.T)
-
-    def _predict(self, inputs: Inputs, familiarity: FloatArray) -> FloatArray:
-        logits = to_logit(np.clip(self.base.predict(inputs), 0, 1))
+    def _guarded(self, said: FloatArray, familiarity: FloatArray) -> FloatArray:
+        logits = to_logit(np.clip(said, 0, 1))
         calibrated = from_logit(self.slope * logits + self.intercept)
         _, low, high = self.bounds
         trust = np.clip((familiarity - low) / max(high - low, np.float32(1e-6)), 0, 1)[:, None]
@@ -93,10 +86,6 @@ class GuardedPredictor:
         between = (self.means - mean) + trust * ((calibrated - level) - (self.means - mean))
         predicted: FloatArray = np.clip(level + between, 0, 1).astype(np.float32)
         return predicted
-
-    def _known(self, familiarity: FloatArray) -> NDArray[np.bool_]:
-        known: NDArray[np.bool_] = familiarity >= self.bounds[0]
-        return known
 
 
 class GuardedStrategy:
@@ -111,7 +100,7 @@ class GuardedStrategy:
         return {"base": strategy(_BASE).select(cross_predict, scores)}
 
     def fit(self, inputs: Inputs, scores: FloatArray, params: Params, *, seed: int) -> Arrays:
-        """Fit the base, and both guards; folds and the index's draw come from `seed`."""
+        """Fit the base, and both guards; the folds come from `seed`."""
         base, own, draw = strategy(_BASE), _own(params), np.random.default_rng(seed)
         unseen = np.empty(scores.shape, dtype=np.float32)
         folds = draw.permutation(len(inputs)) % _FOLDS
@@ -119,14 +108,13 @@ class GuardedStrategy:
             there, here = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             made = base.fit(inputs.take(there), scores[there], own, seed=seed)
             unseen[here] = predict_blocks(_load(own, made, scores.shape[1], inputs), inputs.take(here))
-        space = fit_space(inputs, components=_COMPONENTS, surface_weight=_SURFACE_WEIGHT)
-        kept = np.sort(draw.choice(len(inputs), min(_MOST, len(inputs)), replace=False))
-        packed = pack_index(space.place(inputs.take(kept)))
-        guard = {**space.arrays(), **packed, **_platt(unseen, scores), "means": model_means(scores)}
-        guard["bounds"] = np.quantile(_own_familiarity(read_index(packed, space)), _QUANTILES).astype(
-            np.float32
-        )
         learnt = base.fit(inputs, scores, own, seed=seed)
+        among = _familiarity_among(cast(Locating, _load(own, learnt, scores.shape[1], inputs)), inputs)
+        guard = {
+            **_platt(unseen, scores),
+            "means": model_means(scores),
+            "bounds": np.quantile(among, _QUANTILES).astype(np.float32),
+        }
         return {
             **{f"base.{name}": array for name, array in learnt.items()},
             **{f"guard.{name}": array for name, array in guard.items()},
@@ -137,40 +125,30 @@ class GuardedStrategy:
     ) -> GuardedPredictor:
         """Check base and guards."""
         own, guard = _within(weights, "base."), _within(weights, "guard.")
-        space = read_space(guard, dimension=dimension, surface=surface)
-        index = read_index(guard, space)
+        base = strategy(_BASE).load(_own(params), own, models=models, dimension=dimension, surface=surface)
         bounds = need(guard, "bounds", np.float32, (3,))
-        if not len(index) or not (np.diff(bounds) >= 0).all():
+        if not (np.diff(bounds) >= 0).all():
             raise RouterError(
-                "weights.safetensors: tensor 'guard.bounds' is not in order, or there is no index",
-                subject="weights.safetensors",
+                "weights.safetensors: tensor 'guard.bounds' is not in order", subject="weights.safetensors"
             )
         return GuardedPredictor(
-            strategy(_BASE).load(_own(params), own, models=models, dimension=dimension, surface=surface),
+            cast(Locating, base),
             need(guard, "slope", np.float32, (models,)),
             need(guard, "intercept", np.float32, (models,)),
             np.clip(need(guard, "means", np.float32, (models,)), 0, 1),
-            space,
-            index,
             bounds,
         )
 
 
-def _nearness(similarity: FloatArray) -> FloatArray:
-    count = min(_NEAREST, similarity.shape[1])
-    nearest = np.partition(similarity, similarity.shape[1] - count, axis=1)[:, -count:]
-    mean: FloatArray = nearest.mean(axis=1)
-    return mean
-
-
-def _own_familiarity(index: FloatArray) -> FloatArray:
-    """Return the familiarity of each prompt of the index to the others."""
-    found = np.zeros(len(index), dtype=np.float32)
-    for at in range(0, len(index), _BLOCK):
-        rows = np.arange(at, min(at + _BLOCK, len(index)))
-        similarity = index[rows] @ index.T
-        similarity[np.arange(len(rows)), rows] = -1
-        found[rows] = _nearness(similarity)
+def _familiarity_among(base: Locating, inputs: Inputs) -> FloatArray:
+    """Return the familiarity of each trained prompt to the others, [n]."""
+    found = np.empty(len(inputs), dtype=np.float32)
+    for at in range(0, len(inputs), _BLOCK):
+        rows = np.arange(at, min(at + _BLOCK, len(inputs)))
+        _, near = base.predict_near(inputs.take(rows), _NEAREST + 1)
+        # A large set's index leaves some out: those have no self to leave out.
+        own = near[:, 0] > _SELF
+        found[rows] = np.where(own, near[:, 1:].mean(axis=1), near[:, :_NEAREST].mean(axis=1))
     return found
 
 

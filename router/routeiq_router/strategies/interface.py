@@ -21,6 +21,7 @@ __all__ = [
     "Guarded",
     "GuardedAtOnce",
     "Inputs",
+    "Locating",
     "Params",
     "Predictor",
     "Strategy",
@@ -60,6 +61,17 @@ class Predictor(Protocol):
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """Return the quality of each model per prompt, [n, models], 0..1."""
+
+
+@runtime_checkable
+class Locating(Predictor, Protocol):
+    """A predictor that looks up what it learnt from, and can tell how near that is."""
+
+    def predict_near(self, inputs: Inputs, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return what `predict` does, and the similarities, -1..1, of the `count` nearest prompts [n, at most count].
+
+        The largest comes first.
+        """
 
 
 @runtime_checkable

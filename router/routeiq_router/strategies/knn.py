@@ -48,6 +48,7 @@ class _Group:
     columns: NDArray[np.intp]
     rows: NDArray[np.intp] | None  # None: all
     scores: FloatArray  # [rows, columns]
+    level: FloatArray  # [rows], their mean
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,32 @@ class _KnnPredictor:
     temperature_between: np.float32
 
     def predict(self, inputs: Inputs) -> FloatArray:
-        similarity = self.space.place(inputs) @ self.index.T
-        result = np.tile(self.prior, (len(inputs), 1))
+        return self.predict_near(inputs, 1)[0]
+
+    def predict_near(self, inputs: Inputs, count: int) -> tuple[FloatArray, FloatArray]:
+        similarity: FloatArray = self.space.place(inputs) @ self.index.T
+        # One partition for both: those that are asked for are among the neighbours.
+        ranked = _ranked(similarity, self.neighbours, count)
+        near = _at(similarity, ranked[:, -count:])
+        return self._predict(similarity, ranked[:, -self.neighbours :]), np.sort(near, axis=1)[:, ::-1]
+
+    def _predict(self, similarity: FloatArray, nearest: NDArray[np.intp]) -> FloatArray:
+        result = np.tile(self.prior, (len(similarity), 1))
         for group in self.groups:
-            near = similarity if group.rows is None else similarity[:, group.rows]
-            result[:, group.columns] = self._mean(near, group.scores)
+            if group.rows is None:
+                near, own = _at(similarity, nearest), nearest
+            else:
+                among = similarity[:, group.rows]
+                own = _ranked(among, self.neighbours)[:, -self.neighbours :]
+                near = _at(among, own)
+            result[:, group.columns] = self._mean(near, own, group)
         return result
 
-    def _mean(self, similarity: FloatArray, scores: FloatArray) -> FloatArray:
-        count = min(self.neighbours, similarity.shape[1])
-        rest = similarity.shape[1] - count
-        nearest = np.argpartition(similarity, rest, axis=1)[:, rest:]
-        # Nearness above the nearest, and the neighbours' scores: made once for both temperatures.
-        near = np.take_along_axis(similarity, nearest, axis=1)
-        near -= near.max(axis=1, keepdims=True)
-        found = scores[nearest]
-        if scores.shape[1] == 1:
-            return _weighted(near, self.temperature, found)
-        between = _weighted(near, self.temperature_between, found)
-        level = _weighted(near, self.temperature, found.mean(axis=2, keepdims=True))
+    def _mean(self, near: FloatArray, nearest: NDArray[np.intp], group: _Group) -> FloatArray:
+        # Nearness above the nearest, made once for both temperatures.
+        near = near - near.max(axis=1, keepdims=True)
+        between = np.einsum("nk,nkm->nm", _shares(near, self.temperature_between), group.scores[nearest])
+        level = (_shares(near, self.temperature) * group.level[nearest]).sum(axis=1, keepdims=True)
         mean: FloatArray = between - between.mean(axis=1, keepdims=True) + level
         return mean
 
@@ -155,14 +163,23 @@ def _groups(steps: NDArray[np.uint8]) -> Iterator[_Group]:
         if len(rows):
             columns = np.flatnonzero((measured == pattern[:, None]).all(axis=0))
             scores = steps[rows][:, columns].astype(np.float32) / np.float32(_STEPS)
-            yield _Group(columns, None if len(rows) == len(steps) else rows, scores)
+            yield _Group(columns, None if len(rows) == len(steps) else rows, scores, scores.mean(axis=1))
 
 
-def _weighted(nearness: FloatArray, temperature: np.float32, scores: FloatArray) -> FloatArray:
-    weight = np.exp(nearness / temperature)
+def _ranked(similarity: FloatArray, *counts: int) -> NDArray[np.intp]:
+    """Return rows of the index, those of the `counts` largest similarities last."""
+    size = similarity.shape[1]
+    return np.argpartition(similarity, sorted({size - min(count, size) for count in counts}), axis=1)
+
+
+def _at(similarity: FloatArray, columns: NDArray[np.intp]) -> FloatArray:
+    return similarity[np.arange(len(similarity))[:, None], columns]
+
+
+def _shares(nearness: FloatArray, temperature: np.float32) -> FloatArray:
+    weight: FloatArray = np.exp(nearness / temperature)
     weight /= weight.sum(axis=1, keepdims=True)
-    mean: FloatArray = np.einsum("nk,nkm->nm", weight, scores)
-    return mean
+    return weight
 
 
 def _mean_or_half(column: FloatArray) -> float:

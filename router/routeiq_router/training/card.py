@@ -62,12 +62,19 @@ def write_card(artifact: Artifact, *, weights_size: int, command: str) -> str:
             fit["rmse"],
             fit["baseline_rmse"],
             fit["correlation"],
+            fit["ece"],
         ]
         for model, fit in fits.items()
     ]
     lines += _table(
-        ["model", "cost", "prompts", "mean quality", "RMSE", "RMSE of its mean", "correlation"], rows
+        ["model", "cost", "prompts", "mean quality", "RMSE", "RMSE of its mean", "correlation", "ECE"], rows
     )
+    if fits:
+        mean = sum(fit["ece"] for fit in fits.values()) / len(fits)
+        lines += [
+            "",
+            f"ECE: expected calibration error, 15 bins of equal mass; {mean:.4f} in the mean of the models.",
+        ]
     return "\n".join(lines) + "\n"
 
 

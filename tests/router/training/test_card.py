@@ -10,7 +10,7 @@ def test_the_card_names_data_embedder_parameters_command_and_figures(make_artifa
         "cost_at_95": None, "mean_quality": 0.8, "best_model": "all-70b", "best_model_quality": 0.75,
         "oracle_quality": 0.9,
     }  # fmt: skip
-    fit = {"prompts": 30, "mean": 0.5, "rmse": 0.4, "baseline_rmse": 0.5, "correlation": 0.3}
+    fit = {"prompts": 30, "mean": 0.5, "rmse": 0.4, "baseline_rmse": 0.5, "correlation": 0.3, "ece": 0.0421}
     training = {
         "data": [{"name": "small.jsonl", "rows": 300, "sha256": "ab" * 32}],
         "prompts": 270,
@@ -25,5 +25,6 @@ def test_the_card_names_data_embedder_parameters_command_and_figures(make_artifa
     for text in (
         "$ routeiq router train --seed 4", "ab" * 32, artifact.embedder.digest, "1.23 MB", "ridge (alpha 1.0)",
         "+0.1000 [-0.0100, +0.2000]", "not reached", "| all-70b | 70 | 30 |", "Trained on 270 prompts; 30 (10%)",
+        "| 0.0421 |", "0.0421 in the mean of the models",
     ):  # fmt: skip
         assert text in card
