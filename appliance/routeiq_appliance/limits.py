@@ -34,7 +34,7 @@ class Limits:
     key_cache_entries: int = 10_000
     key_cache_seconds: float = 10.0
     routing_prompt_chars: int = 20_000
-    """What a routing strategy sees of a prompt: its end, where the question is. The embedder reads 256 tokens."""
+    """What a routing strategy sees of a prompt: its end, where the question is. The embedder reads 128 tokens."""
     error_message_chars: int = 600
     """What a caller sees of an upstream's own refusal."""
     canary_seconds: float = 0.3
