@@ -96,6 +96,24 @@ def test_the_verifier_waits_for_no_pipe_and_blames_the_file_at_fault(place: Path
     assert (told["code"], told["err"]) == (1, f"error: {place / 'folder'}: not a regular file\n")
 
 
+@pytest.mark.parametrize("count", ["0", "-1", "1e400", "x", "9" * 5000, "²"])
+def test_a_count_that_is_none_is_wrong_usage_in_words(count: str, place: Path) -> None:
+    from tests.signing.conftest import NOW
+
+    told = twin().run("x.tar", "--key", "x.pub", f"--require={count}", now=NOW)
+    assert told["code"] == 2
+    assert "is no whole number from 1 on" in told["err"]
+
+
+@pytest.mark.parametrize("verb", ["verify", "inspect", "scan", "rebuild", "apply", "join"])
+def test_a_rollback_is_allowed_to_who_judges_by_a_root_only(verb: str, place: Path) -> None:
+    """An option that does nothing is a belief that is wrong."""
+    more = {"rebuild": "--inputs TAR", "apply": "TAR --out out/x", "join": "--out out/x", "scan": "--osv TAR"}
+    done = run(f"bundle {verb} TAR {more.get(verb, '')} --key KEY --allow-rollback reason", "")
+    assert (done.exit_code, type(done.exception)) == (2, SystemExit), done.output
+    assert "--allow-rollback goes with --root" in done.stderr
+
+
 def test_inputs_that_are_a_pipe_are_refused(place: Path) -> None:
     with pytest.raises(ImagesError, match="not a regular file"):
         unpack_inputs(place / "fifo", InputsEntry("i.tar", "0" * 64, 1), place / "pool", QuietProgress())

@@ -228,8 +228,6 @@ def verify(
 
     With --root an accepted bundle becomes the oldest that this site will take.
     """
-    if allow_rollback is not None and not by_root:
-        raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
     first = key_files[0] if key_files else None
     try:
         site = site_trust(tar, trust_state, by_root=by_root, key_file=first, allow_rollback=allow_rollback)
@@ -278,7 +276,14 @@ def mirror(
     """
     from routeiq_images.site.mirror import mirror as mirror_bundle  # noqa: PLC0415  only this verb speaks HTTP
 
-    site = site_trust(tar, trust_state, by_root=by_root, key_file=key_file, allow_rollback=allow_rollback)
+    site = site_trust(
+        tar,
+        trust_state,
+        by_root=by_root,
+        key_file=key_file,
+        allow_rollback=allow_rollback,
+        asks_registry=True,
+    )
     report = mirror_bundle(
         tar,
         target,

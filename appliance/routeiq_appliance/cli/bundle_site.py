@@ -62,15 +62,18 @@ def site_trust(
     key_file: Path | None,
     allow_rollback: str | None,
     signing: bool = False,
+    asks_registry: bool = False,
 ) -> "tuple[SiteTrust, Callable[[], None]] | None":
     """Return the site's trust to judge `tar` by and what records it, or None without `--root`.
 
-    `signing`: for who is about to add a signature, and needs none of the others'. Raises `UsageError` for options that
-    contradict each other.
+    `signing`: for who is about to add a signature, and needs none of the others'. `asks_registry`: for who learns there
+    what is the newest bundle, with a key too. Raises `UsageError` for options that contradict each other.
     """
     if allow_rollback is not None and not allow_rollback.strip():
         raise click.UsageError("--allow-rollback wants a reason")
     if not by_root:
+        if allow_rollback is not None and not asks_registry:
+            raise click.UsageError("--allow-rollback goes with --root: one key knows of no older bundle")
         return None
     if key_file is not None:
         raise click.UsageError("--root and --key exclude each other")
