@@ -178,6 +178,8 @@ def _row(value: Any, where: str, scored: bool) -> _Row:
     if not isinstance(scores, dict) or not scores:
         raise RouterError(f"{where}: 'scores' names no model", subject=where)
     for model, score in scores.items():
+        if not model.isprintable():  # half a surrogate pair is not, and no manifest could name it
+            raise RouterError(f"{where}: {model[:80]!r} is no name of a model", subject=where)
         # A null is how some tools write "not measured".
         if score is not None and (
             isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1

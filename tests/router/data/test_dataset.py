@@ -61,6 +61,7 @@ def test_to_predict_only_id_and_prompt_are_needed(tmp_path):
         ({"id": "1", "prompt": "p", "scores": {}}, "'scores' names no model"),
         ({"id": "1", "prompt": "p", "scores": {"a": 1.5}}, "score of 'a' is 1.5, want 0..1"),
         ({"id": "1", "prompt": "p", "scores": {"a": True}}, "score of 'a' is True"),
+        ({"id": "1", "prompt": "p", "scores": {"a\ud800": 1}}, "is no name of a model"),
         ({"id": "1", "prompt": "p", "scores": {"a": "1"}}, "score of 'a' is '1'"),
         ('{"id": "1", "prompt": "p", "scores": {"a": NaN}}', "NaN is not a JSON number"),
     ],
