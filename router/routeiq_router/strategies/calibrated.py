@@ -24,6 +24,7 @@ from routeiq_router.strategies.interface import (
     need,
     number,
     predict_blocks,
+    predict_known,
 )
 from routeiq_router.strategies.registry import strategy
 
@@ -48,16 +49,27 @@ class CalibratedPredictor:
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """See `Predictor.predict`."""
-        known = predict_blocks(self.base, inputs).astype(np.float64)
-        predicted = [Ability.predict_with(row, known) for row in self.weights]
-        result: FloatArray = np.stack(predicted, axis=1).astype(np.float32)
-        return result
+        return self._mapped(predict_blocks(self.base, inputs))
 
     def known(self, inputs: Inputs) -> NDArray[np.bool_]:
         """See `interface.Guarded.known`: what the base knows, and what is like a prompt that was asked."""
         if not isinstance(self.base, Guarded):
             return np.ones(len(inputs), dtype=np.bool_)
-        known = self.base.known(inputs)
+        return self._or_asked(self.base.known(inputs), inputs)
+
+    def predict_known(self, inputs: Inputs) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """See `interface.GuardedAtOnce`: the base is asked once for both."""
+        said, known = predict_known(self.base, inputs)
+        return self._mapped(said), self._or_asked(known, inputs)
+
+    def _mapped(self, said: FloatArray) -> FloatArray:
+        exact = said.astype(np.float64)
+        mapped: FloatArray = np.stack(
+            [Ability.predict_with(row, exact) for row in self.weights], axis=1
+        ).astype(np.float32)
+        return mapped
+
+    def _or_asked(self, known: NDArray[np.bool_], inputs: Inputs) -> NDArray[np.bool_]:
         if known.all():
             return known
         like: NDArray[np.bool_] = (inputs.embeddings @ self.asked.T).max(axis=1) >= self.near
