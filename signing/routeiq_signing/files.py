@@ -13,9 +13,14 @@ __all__ = ["named_file", "read_capped", "write_atomic"]
 
 
 def named_file(path: Path) -> Path:
-    """Return `path`; raises `SigningError` where it ends in no name (empty, `.`, `/`): it can only be a folder."""
+    """Return `path`; raises `SigningError` where no file can be: no name (empty, `.`, `/`), a folder, a device.
+
+    What is renamed to `/dev/null` by root takes the device's place.
+    """
     if not path.name:
         raise SigningError(f"{path}: is a folder, and a file is wanted", subject=str(path))
+    if path.exists() and not path.is_file():
+        raise SigningError(f"{path}: not a regular file", subject=str(path))
     return path
 
 

@@ -66,7 +66,6 @@ def run(command: str, bad: str) -> Result:
         (command, bad)
         for command in COMMANDS
         for bad in ("", ".", "/", "folder", "fifo", "x.pub/sub", "n" * 300)
-        if (command, bad) != ("bundle delta TAR TAR --out BAD", "fifo")  # the result takes its place
     ],
 )
 def test_what_is_no_file_is_refused_in_one_line(command: str, bad: str, place: Path) -> None:
@@ -77,6 +76,14 @@ def test_what_is_no_file_is_refused_in_one_line(command: str, bad: str, place: P
     assert line.startswith("error: "), done.stderr
     assert not line.startswith("error: 3:")
     assert [path for path in sorted(place.rglob("*")) if path not in before and path.is_file()] == []
+
+
+def test_a_device_or_a_pipe_is_not_replaced(place: Path) -> None:
+    """`--out /dev/null`, typed by root."""
+    for command in ("bundle delta TAR TAR --out BAD", "key generate --out BAD --passphrase-file SECRET"):
+        done = run(command, "fifo")
+        assert (done.exit_code, type(done.exception)) == (1, SystemExit), done.output
+        assert (place / "fifo").is_fifo()
 
 
 @pytest.mark.parametrize("bad", ["n" * 300, "folder"])
