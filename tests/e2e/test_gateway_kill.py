@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import yaml
 from tests.appliance.postgresql import PostgreSQL, running_postgresql
+from tests.appliance.routed import signed_models
 from tests.e2e.fleet import (
     Fleet,
     Line,
@@ -287,6 +288,9 @@ def test_sighup_puts_a_new_configuration_in_place_and_fails_no_call(
     served: tuple[Upstream, str], environ: dict[str, str], tmp_path: Path
 ) -> None:
     first = config(served[1])
+    first["routeiq"]["auto"] = {"artifact": "routers/tiny", "embedder": "embedders/tiny"}
+    trust = signed_models(tmp_path, models=("plain", "held", "new"))
+    environ |= {"ROUTEIQ_TRUST_KEY": str(trust), "ROUTEIQ_MODELS_PATH": str(tmp_path / "models")}
     with running_fleet(first, tmp_path, workers=2, environ=environ) as fleet:
         before = fleet.workers
         stop = threading.Event()
@@ -330,6 +334,21 @@ def test_sighup_puts_a_new_configuration_in_place_and_fails_no_call(
         eventually(lambda: fleet.said("worker cannot serve: it ends, and another tries again"), seconds=60)
         with contextlib.closing(fleet.line()) as line:
             assert line.ask("new").status == 200
+        assert fleet.workers == serving
+        eventually(
+            lambda: any("aborting the restart" in line.get("message", "") for line in list(fleet.lines))
+        )
+
+        # Nor does an artifact that is not the signed one: the one before stays in service.
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(more))
+        weights = tmp_path / "models" / "routers" / "tiny" / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes() + b"\0")
+        fleet.process.send_signal(signal.SIGHUP)
+        refused = "weights.safetensors: its digest is "
+        eventually(lambda: any(refused in str(line.get("error")) for line in list(fleet.lines)), seconds=60)
+        with contextlib.closing(fleet.line()) as line:
+            answer = line.ask("auto")
+            assert (answer.status, answer.headers["x-routeiq-strategy"]) == (200, "ml-ridge")
         assert fleet.workers == serving
         assert fleet.terminate() == 0
 
