@@ -50,7 +50,7 @@ def test_make_demo_check_passes_and_leaves_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The capital of France is Paris." in done.stdout
     assert re.findall(r"x-routeiq-model: (\w+)", done.stdout) == ["small", "large"]
-    assert set(re.findall(r"x-routeiq-strategy: ([\w-]+)", done.stdout)) == {"ml-ensemble"}
+    assert set(re.findall(r"x-routeiq-strategy: ([\w-]+)", done.stdout)) == {"ml-guarded"}
     assert "egress     0 packets left the sealed network" in done.stdout
     assert int(re.findall(r"(\d+) packets when something inside dialled out on purpose", done.stdout)[0]) >= 3
     assert left_behind(tmp_path) == []
