@@ -65,9 +65,10 @@ def train(
         raise RouterError(f"holdout: {request.holdout} is not a share from 0 to 0.5")
     outside = held_out(data.prompts, request.holdout)
     teach, judge = np.flatnonzero(~outside), np.flatnonzero(outside)
-    if len(teach) < MIN_PROMPTS:
-        raise RouterError(f"{len(teach)} prompts to train on, want at least {MIN_PROMPTS}")
     digests = [prompt_digest(prompt) for prompt in data.prompts]
+    different = len({digests[row] for row in teach})
+    if different < MIN_PROMPTS:
+        raise RouterError(f"{different} different prompts to train on, want at least {MIN_PROMPTS}")
     check_apart(teach, judge, digests)
     inputs = embed_prompts(embedder, data.prompts, cache=cache, progress=progress)
     training = Training(inputs, data.scores, fold_numbers(data.prompts, INNER_FOLDS)).take(teach)

@@ -114,6 +114,16 @@ def test_too_few_prompts_are_refused(train, tmp_path, small_file):
     assert not (tmp_path / "one").exists()
 
 
+def test_one_prompt_many_times_is_one_prompt(train, small_file, tmp_path):
+    first = json.loads(small_file.read_text().splitlines()[0])
+    copies = tmp_path / "copies.jsonl"
+    copies.write_text("".join(json.dumps({**first, "id": f"c{n}"}) + "\n" for n in range(60)))
+    said = train("one", data=copies)
+    assert "different prompts to train on, want at least 20" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "one").exists()
+
+
 @pytest.mark.parametrize("holdout", [-0.1, 0.9])
 def test_a_holdout_that_leaves_nothing_to_learn_is_refused(train, holdout):
     assert "is not a share from 0 to 0.5" in train("one", holdout=holdout)

@@ -60,6 +60,8 @@ def demo(check: bool, port: int | None, offline: bool) -> None:
     had it says so, and runs with the gateway's own checks only.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell that starts it in the background has it ignore Ctrl-C, and it would never stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     say = _Story()
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routeiq-demo-")))
@@ -215,8 +217,6 @@ def _stay(running: _Running, say: _Story) -> None:
     click.echo(f"browser    {endpoint.url}/ui/ (any user name, the key as password; then the key again)")
     click.echo(f"\n{shlex.join(command)}\n")
     before = running.watch[0].read() if running.watch else None
-    # A shell that starts it in the background has it ignore Ctrl-C, and it would never stop.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     say("up until Ctrl-C")
     try:
         while True:
