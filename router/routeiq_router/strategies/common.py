@@ -3,24 +3,26 @@
 No strategy of its own; it decides nothing about how quality is predicted.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routeiq_router.strategies.interface import FloatArray, Inputs
+from routeiq_router.strategies.interface import Arrays, FloatArray, Inputs, need
 
 __all__ = [
+    "LinearLogits",
     "add_intercept",
     "clusters_of",
     "features",
     "from_logit",
     "measured_groups",
     "model_means",
+    "platt",
     "soft_targets",
     "to_logit",
-    "weighted_logistic",
 ]
 
 _EDGE = 0.01
@@ -114,32 +116,26 @@ def soft_targets(
     return table[rows], labels, weights
 
 
-def weighted_logistic(
-    table: NDArray[np.float64],
-    target: NDArray[np.float64],
-    *,
-    penalty: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    offset: NDArray[np.float64] | float = 0.0,
-    solve: Callable[..., NDArray[np.float64]] = np.linalg.solve,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (coefficients [k], their covariance [k, k]) of a logistic regression with a Gaussian prior.
+def platt(value: NDArray[Any], target: NDArray[Any], *, penalty: float) -> tuple[float, float]:
+    """Return slope and intercept of a logistic curve through `value` [n] to `target` [n], 0..1.
 
-    `target` [n] in 0..1; `penalty` [k] is the prior's precision about `centre` [k]; logit = table @ w + offset.
-    Newton's method with halved steps; the covariance is Laplace's (the inverse Hessian at the optimum).
+    Drawn to the identity, slope 1 and intercept 0, with precision `penalty`; Newton's method with halved steps.
+    Platt, "Probabilistic Outputs for SVMs" (1999).
     """
+    table, target = add_intercept(value[:, None]), target.astype(np.float64)
+    centre, precision = np.asarray([1.0, 0.0]), np.full(2, penalty)
 
     def loss(weights: NDArray[np.float64]) -> float:
-        value = np.clip(table @ weights + offset, -_LARGEST_LOGIT, _LARGEST_LOGIT)
-        fit = np.logaddexp(0, value) - target * value
-        return float(fit.sum() + 0.5 * (penalty * (weights - centre) ** 2).sum())
+        logit = np.clip(table @ weights, -_LARGEST_LOGIT, _LARGEST_LOGIT)
+        fit = np.logaddexp(0, logit) - target * logit
+        return float(fit.sum() + 0.5 * (precision * (weights - centre) ** 2).sum())
 
-    weights, least = centre.astype(np.float64), loss(centre)
+    weights, least = centre, loss(centre)
     for _ in range(_STEPS):
-        chance = from_logit(table @ weights + offset)
-        slope = table.T @ (chance - target) + penalty * (weights - centre)
-        curve = (table * (chance * (1 - chance))[:, None]).T @ table + np.diag(penalty)
-        step, scale = solve(curve, slope), 1.0
+        chance = from_logit(table @ weights)
+        slope = table.T @ (chance - target) + precision * (weights - centre)
+        curve = (table * (chance * (1 - chance))[:, None]).T @ table + np.diag(precision)
+        step, scale = np.linalg.solve(curve, slope), 1.0
         while loss(weights - scale * step) > least and scale > 1e-4:
             scale /= 2
         weights = weights - scale * step
@@ -147,6 +143,26 @@ def weighted_logistic(
         if least - now < 1e-9 * max(1.0, abs(least)):
             break
         least = now
-    chance = from_logit(table @ weights + offset)
-    curve = (table * (chance * (1 - chance))[:, None]).T @ table + np.diag(penalty)
-    return weights, np.linalg.inv(curve)
+    return float(weights[0]), float(weights[1])
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLogits:
+    """A `Predictor` that is linear in embedding and surface, in logits."""
+
+    coefficients: FloatArray  # [dimension + surface, models]
+    intercept: FloatArray  # [models]
+
+    @classmethod
+    def of(cls, weights: Arrays, *, size: int, models: int) -> "LinearLogits":
+        """Check the two tensors; `size` is that of a prompt's features. Raises `RouterError`."""
+        return cls(
+            need(weights, "coefficients", np.float32, (size, models)),
+            need(weights, "intercept", np.float32, (models,)),
+        )
+
+    def predict(self, inputs: Inputs) -> FloatArray:
+        """See `Predictor.predict`."""
+        table = np.concatenate([inputs.embeddings, inputs.surface], axis=1)
+        predicted: FloatArray = from_logit(table @ self.coefficients + self.intercept)
+        return predicted

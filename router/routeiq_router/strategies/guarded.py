@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from routeiq_router.errors import RouterError
 from routeiq_router.strategies.common import (
-    add_intercept,
     from_logit,
     model_means,
+    platt,
     to_logit,
-    weighted_logistic,
 )
 from routeiq_router.strategies.interface import (
     Arrays,
@@ -156,13 +155,9 @@ def _platt(unseen: FloatArray, scores: FloatArray) -> dict[str, FloatArray]:
     slope, intercept = np.ones(scores.shape[1]), np.zeros(scores.shape[1])
     for column in range(scores.shape[1]):
         rows = np.flatnonzero(~np.isnan(scores[:, column]))
-        table = add_intercept(to_logit(unseen[rows, column])[:, None])
-        target = scores[rows, column].astype(np.float64)
-        fitted, _ = weighted_logistic(
-            table, target, penalty=np.full(2, _PRIOR), centre=np.asarray([1.0, 0.0])
-        )
+        rise, intercept[column] = platt(to_logit(unseen[rows, column]), scores[rows, column], penalty=_PRIOR)
         # A curve that falls would turn a model's predictions round.
-        slope[column], intercept[column] = max(fitted[0], 0.0), fitted[1]
+        slope[column] = max(rise, 0.0)
     return {"slope": slope.astype(np.float32), "intercept": intercept.astype(np.float32)}
 
 

@@ -1,9 +1,12 @@
 """Item response theory: a prompt's difficulty and discriminations come from its text, a model has abilities.
 
 The qualities that a base strategy predicts for the known models are taken apart, in logits: their mean over the models
-is (minus) the difficulty, the principal components of the rest are the discriminations. The known models are then
-described by their abilities, and so is any new one, from few answers (`abilities.fit_abilities`), while what the text
-says of the prompt stays frozen. For routing: Song et al., "IRT-Router" (2025).
+is (minus) the difficulty, the principal components of the rest are the discriminations. The models are then described
+by their abilities (the multidimensional two-parameter logistic model; Reckase, 2009):
+
+    logit P(model answers prompt well) = offset + scale x (-difficulty) + abilities . discriminations
+
+For routing: Song et al., "IRT-Router" (2025). Models that were not there in training are `calibration/`'s matter.
 """
 
 from dataclasses import dataclass
@@ -12,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from routeiq_router.abilities import Items, Prior, read_prior
 from routeiq_router.errors import RouterError
 from routeiq_router.strategies.common import from_logit, to_logit
 from routeiq_router.strategies.interface import (
@@ -33,29 +35,22 @@ __all__ = ["STRATEGY", "IrtPredictor", "IrtStrategy"]
 
 _BASE = "ensemble"
 _PREFIX = "base."
-_LEAST_SPREAD = 0.05
-_OFFSET_SPREAD = 1.0
-"""A new model may be weaker or stronger than all known ones: its offset is held loosely."""
 
 
 @dataclass(frozen=True, slots=True)
 class IrtPredictor:
-    """Predicts like any strategy, and shows what a prompt is like for models that were not there in training."""
+    """Predicts from what a prompt is like and what each model can do."""
 
     base: Predictor
     components: FloatArray  # [models, skills]
     centre: FloatArray  # [models]
     values: FloatArray  # [models, skills + 2]
-    prior: Prior
 
     def predict(self, inputs: Inputs) -> FloatArray:
         """See `Predictor.predict`."""
-        predicted: FloatArray = from_logit(self.difficulty(inputs).table() @ self.values.T).astype(np.float32)
+        table = _items(np.clip(self.base.predict(inputs), 0, 1), self.components, self.centre)
+        predicted: FloatArray = from_logit(table @ self.values.T).astype(np.float32)
         return predicted
-
-    def difficulty(self, inputs: Inputs) -> Items:
-        """Return what the prompts are like, whatever the model."""
-        return _items(np.clip(self.base.predict(inputs), 0, 1), self.components, self.centre)
 
 
 class IrtStrategy:
@@ -89,17 +84,13 @@ class IrtStrategy:
         rest = logits - logits.mean(axis=1, keepdims=True)
         _, axes = np.linalg.eigh(np.cov((rest - rest.mean(axis=0)).T).reshape(len(centre), -1))
         components = _signed(axes[:, ::-1][:, :skills])
-        table = _items(unseen, components, centre - logits.mean()).table()
+        table = _items(unseen, components, centre - logits.mean())
         values = np.linalg.lstsq(table, logits, rcond=None)[0].T
-        spread = np.maximum(values.std(axis=0), _LEAST_SPREAD)
-        spread[0] = max(spread[0], _OFFSET_SPREAD)
         return {
             **{f"{_PREFIX}{k}": v for k, v in base.fit(inputs, scores, own, seed=seed).items()},
             "components": components.astype(np.float32),
             "centre": (centre - logits.mean()).astype(np.float32),
             "values": values.astype(np.float32),
-            "prior_mean": values.mean(axis=0).astype(np.float32),
-            "prior_precision": (1 / spread**2).astype(np.float32),
         }
 
     def load(
@@ -109,21 +100,23 @@ class IrtStrategy:
         number(params, "skills", 1, 1000)
         own = {k.removeprefix(_PREFIX): v for k, v in weights.items() if k.startswith(_PREFIX)}
         components = need(weights, "components", np.float32, (models, None))
-        size = components.shape[1] + 2
         return IrtPredictor(
             strategy(_BASE).load(_own(params), own, models=models, dimension=dimension, surface=surface),
             components,
             need(weights, "centre", np.float32, (models,)),
-            need(weights, "values", np.float32, (models, size)),
-            read_prior(weights, size),
+            need(weights, "values", np.float32, (models, components.shape[1] + 2)),
         )
 
 
-def _items(quality: NDArray[Any], components: NDArray[Any], centre: NDArray[Any]) -> Items:
+def _items(quality: NDArray[Any], components: NDArray[Any], centre: NDArray[Any]) -> NDArray[np.float64]:
+    """Return what abilities are multiplied with, [n, skills + 2]: one, minus the difficulty, the discriminations."""
     logits = to_logit(quality)
     level = logits.mean(axis=1)
     skills = (logits - level[:, None] - centre) @ components
-    return Items((-level).astype(np.float32), skills.astype(np.float32))
+    ones = np.ones((len(level), 1))
+    return np.concatenate(
+        [ones, level.astype(np.float32)[:, None], skills.astype(np.float32)], axis=1, dtype=np.float64
+    )
 
 
 def _load(params: Params, weights: Arrays, *, models: int, inputs: Inputs) -> Predictor:

@@ -4,11 +4,9 @@ A score between 0 and 1 is a share of successes. Each model is fitted on the pro
 missing score is left out, never read as zero. Cox, "The Regression Analysis of Binary Sequences" (1958).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from routeiq_router.strategies.common import features, from_logit, model_means, soft_targets, to_logit
+from routeiq_router.strategies.common import LinearLogits, features, model_means, soft_targets, to_logit
 from routeiq_router.strategies.interface import (
     Arrays,
     CrossPredict,
@@ -16,24 +14,12 @@ from routeiq_router.strategies.interface import (
     Inputs,
     Params,
     best_of,
-    need,
     number,
 )
 
 __all__ = ["STRATEGY", "LogisticStrategy"]
 
 _MAX_STEPS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class _LogisticPredictor:
-    coefficients: FloatArray  # [dimension + surface, models]
-    intercept: FloatArray  # [models]
-
-    def predict(self, inputs: Inputs) -> FloatArray:
-        table = np.concatenate([inputs.embeddings, inputs.surface], axis=1)
-        predicted: FloatArray = from_logit(table @ self.coefficients + self.intercept)
-        return predicted
 
 
 class LogisticStrategy:
@@ -69,13 +55,10 @@ class LogisticStrategy:
 
     def load(
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
-    ) -> _LogisticPredictor:
+    ) -> LinearLogits:
         """Check the two tensors."""
         number(params, "c", 1e-6, 1e6)
-        return _LogisticPredictor(
-            need(weights, "coefficients", np.float32, (dimension + surface, models)),
-            need(weights, "intercept", np.float32, (models,)),
-        )
+        return LinearLogits.of(weights, size=dimension + surface, models=models)
 
 
 STRATEGY = LogisticStrategy()

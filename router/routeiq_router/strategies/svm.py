@@ -5,18 +5,16 @@ worthless: what is classified is each model's own success.)
 Cortes and Vapnik, "Support-Vector Networks" (1995); Platt, "Probabilistic Outputs for SVMs" (1999).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from routeiq_router.strategies.common import (
+    LinearLogits,
     add_intercept,
     features,
-    from_logit,
     model_means,
+    platt,
     to_logit,
-    weighted_logistic,
 )
 from routeiq_router.strategies.interface import (
     Arrays,
@@ -25,7 +23,6 @@ from routeiq_router.strategies.interface import (
     Inputs,
     Params,
     best_of,
-    need,
     number,
 )
 
@@ -35,17 +32,6 @@ _FOLDS = 2
 _MIN_SCORES = 20
 _MAX_STEPS = 200
 _Table = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _SvmPredictor:
-    coefficients: FloatArray  # [dimension + surface, models], Platt's slope included
-    intercept: FloatArray  # [models]
-
-    def predict(self, inputs: Inputs) -> FloatArray:
-        table = np.concatenate([inputs.embeddings, inputs.surface], axis=1)
-        predicted: FloatArray = from_logit(table @ self.coefficients + self.intercept)
-        return predicted
 
 
 class SvmStrategy:
@@ -81,22 +67,17 @@ class SvmStrategy:
 
     def load(
         self, params: Params, weights: Arrays, *, models: int, dimension: int, surface: int
-    ) -> _SvmPredictor:
+    ) -> LinearLogits:
         """Check the two tensors."""
         number(params, "c", 1e-6, 1e6)
-        return _SvmPredictor(
-            need(weights, "coefficients", np.float32, (dimension + surface, models)),
-            need(weights, "intercept", np.float32, (models,)),
-        )
+        return LinearLogits.of(weights, size=dimension + surface, models=models)
 
 
 def _platt(margins: _Table, scores: FloatArray, start: float) -> tuple[float, float]:
     """Return slope and intercept in logits; a model measured on too little keeps its mean, `start`."""
     if len(scores) < _MIN_SCORES:
         return 0.0, float(start)
-    table, target = add_intercept(margins[:, None]), scores.astype(np.float64)
-    fitted, _ = weighted_logistic(table, target, penalty=np.full(2, 1e-3), centre=np.asarray([1.0, 0.0]))
-    return float(fitted[0]), float(fitted[1])
+    return platt(margins, scores, penalty=1e-3)
 
 
 def _machines(table: _Table, scores: FloatArray, c: float) -> _Table:
