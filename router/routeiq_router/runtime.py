@@ -14,7 +14,7 @@ from routeiq_router.errors import RouterError
 
 __all__ = ["OnnxEncoder", "TokenEncoder"]
 
-_INPUTS = ["attention_mask", "input_ids"]
+_TOKENS, _MASK = "input_ids", "attention_mask"
 _OUTPUT = "embedding"
 _SLOWER = ("SkipLayerNormFusion",)
 """What onnxruntime would do to a graph and costs more than it saves: its kernel for a sum with its norm takes four
@@ -29,7 +29,9 @@ class TokenEncoder(Protocol):
 
 
 class OnnxEncoder:
-    """A sentence encoder whose graph pools: `input_ids`, `attention_mask` int64 [1, n] to `embedding`.
+    """A sentence encoder whose graph pools: `input_ids` int64 [1, n] to `embedding` [1, dimension].
+
+    A graph may ask for an `attention_mask` as well; nothing is padded, so it is all ones.
 
     One thread, one prompt a call, no padding: a padded batch is slower and changes int8 results with the
     neighbours. Thread-safe: a session may run from several threads at once.
@@ -40,9 +42,10 @@ class OnnxEncoder:
         self._failures, self._session = _open_session(onnx, subject)
         names = sorted(item.name for item in self._session.get_inputs())
         outputs = [item.name for item in self._session.get_outputs()]
-        if names != _INPUTS or outputs != [_OUTPUT]:
+        self._masked = _MASK in names
+        if names not in ([_TOKENS], [_MASK, _TOKENS]) or outputs != [_OUTPUT]:
             raise RouterError(
-                f"{subject}: takes {names} and gives {outputs}, want {_INPUTS} and {[_OUTPUT]}",
+                f"{subject}: takes {names} and gives {outputs}, want {[_TOKENS]} and {[_OUTPUT]}",
                 subject=subject,
                 hint="lay out an embedder exported by this release: `make fetch`",
             )
@@ -51,7 +54,9 @@ class OnnxEncoder:
         """Run the graph; raises `RouterError` when it cannot take these ids or gives no finite vector."""
         ids = np.asarray([token_ids], dtype=np.int64)
         try:
-            (result,) = self._session.run([_OUTPUT], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+            (result,) = self._session.run(
+                [_OUTPUT], {_TOKENS: ids, _MASK: np.ones_like(ids)} if self._masked else {_TOKENS: ids}
+            )
         except self._failures as error:
             raise RouterError(
                 f"{self._subject}: cannot embed: {_first_line(error)}", subject=self._subject

@@ -40,7 +40,7 @@ VALUES = {
         ],
         "routeiq": {
             "auto": {
-                "artifact": "routers/minilm-llmrouter-v2",
+                "artifact": "routers/minilm-llmrouter-v3",
                 "model_map": MODEL_MAP,
             }
         },

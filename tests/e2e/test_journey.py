@@ -227,7 +227,7 @@ def test_the_gateway_says_what_it_verified(running: Running, site: Site, accepte
     }
     assert verified == {
         "all-MiniLM-L6-v2": f"bundle.json by {accepted.keyid}",
-        "minilm-llmrouter-v2": f"bundle.json by {accepted.keyid}",
+        "minilm-llmrouter-v3": f"bundle.json by {accepted.keyid}",
     }
 
 

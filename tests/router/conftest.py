@@ -84,7 +84,7 @@ def _value(name: str, kind: int, shape: list[int | str]) -> bytes:
     return _field(1, name) + _field(2, _field(1, _field(1, kind) + _field(2, dims)))
 
 
-def tiny_onnx(table: np.ndarray, output: str = "embedding") -> bytes:
+def tiny_onnx(table: np.ndarray, output: str = "embedding", *, masked: bool = False) -> bytes:
     """Mean of the tokens' rows of `table`, unit length: a sentence encoder without layers."""
     rows, size = table.shape
     tensor = (
@@ -101,7 +101,7 @@ def tiny_onnx(table: np.ndarray, output: str = "embedding") -> bytes:
         + _field(2, "tiny")
         + _field(5, tensor)
         + _field(11, _value("input_ids", 7, [1, "n"]))
-        + _field(11, _value("attention_mask", 7, [1, "n"]))
+        + (_field(11, _value("attention_mask", 7, [1, "n"])) if masked else b"")
         + _field(12, _value(output, 1, [1, size]))
     )
     return _field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13))

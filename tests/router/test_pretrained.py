@@ -14,7 +14,7 @@ from routeiq_router.strategies.registry import strategy
 from routeiq_router.text import SURFACE, SURFACE_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "router/pretrained/minilm-llmrouter-v2"
+FOLDER = ROOT / "router/pretrained/minilm-llmrouter-v3"
 EMBEDDER = ROOT / "build/dev/models/sentence-transformers/all-MiniLM-L6-v2"
 DATA = (
     Path(os.environ.get("ROUTEIQ_ROUTING_DATA", ROOT.parent / "shared/data/routing"))

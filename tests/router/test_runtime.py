@@ -21,6 +21,13 @@ def test_bytes_that_are_no_model_are_refused(data):
         OnnxEncoder(data, subject="m.onnx")
 
 
+def test_a_graph_that_asks_for_a_mask_gets_one_of_ones(make_onnx, tiny_table):
+    plain, masked = make_onnx(tiny_table), make_onnx(tiny_table, masked=True)
+    ids = [1, 4, 5, 2]
+    expected = OnnxEncoder(plain, subject="m.onnx").encode(ids)
+    np.testing.assert_array_equal(OnnxEncoder(masked, subject="m.onnx").encode(ids), expected)
+
+
 def test_a_graph_with_other_outputs_is_refused(make_onnx, tiny_table):
     with pytest.raises(RouterError, match=r"gives \['logits'\], want .* \['embedding'\]"):
         OnnxEncoder(make_onnx(tiny_table, output="logits"), subject="m.onnx")

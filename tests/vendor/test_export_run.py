@@ -52,8 +52,10 @@ def test_every_input_changes_the_digest() -> None:
         inputs_digest(b"lock", b"script", {"a": "2", "b": "1"}),
         inputs_digest(b"lock", b"script", {"a": "1"}),
         inputs_digest(b"locks", b"cript", {"a": "1", "b": "2"}),
+        inputs_digest(b"lock", b"script", {"a": "1", "b": "2"}, 5),
+        inputs_digest(b"lock", b"script", {"a": "1", "b": "2"}, 6),
     ]
-    assert len({base, *others}) == 6
+    assert len({base, *others}) == 8
 
 
 def test_nothing_runs_while_the_pool_holds_the_outputs(
@@ -91,8 +93,9 @@ def test_committed_lock_is_of_this_checkout() -> None:
 
 
 def test_exporter_on_wrong_usage_says_how(capsys: pytest.CaptureFixture[str]) -> None:
-    assert script.main([]) == 2
-    assert capsys.readouterr().err == "usage: exporter.py MODEL_DIR OUT_DIR\n"
+    for arguments in ([], ["model"], ["model", "out", "five"], ["model", "out", "5", "more"]):
+        assert script.main(arguments) == 2
+        assert capsys.readouterr().err == "usage: exporter.py MODEL_DIR OUT_DIR [LAYERS]\n"
 
 
 @pytest.mark.e2e
@@ -111,7 +114,7 @@ def test_two_exports_in_different_folders_give_the_locked_bytes(tmp_path: Path, 
         tmp_path / "a folder", {path: file.sha256 for path, file in weights.files.items()}
     )
     python = workspace.build / "venvs" / "export" / "bin" / "python"
-    command = [str(python), "-I", script.__file__, str(model), str(tmp_path / "out")]
+    command = [str(python), "-I", script.__file__, str(model), str(tmp_path / "out"), str(weights.layers)]
     environment = {**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(command, check=True, capture_output=True, env=environment, umask=0o077)
     assert {path: digest_of(tmp_path / "out" / path) for path in OUTPUTS} == {

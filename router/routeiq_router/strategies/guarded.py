@@ -6,8 +6,8 @@ meaning and form, which the base looks up anyway (`interface.Locating`). Below t
 themselves the differences between models shrink to those of their means (how hard a prompt is for all of them stays as
 predicted), and far below it nothing decides (`known`), so that the declared order does.
 
-The range is measured on the training prompts, each against the others. Its ends are fixed quantiles: squared error on
-tasks left out would choose to trust more than routing can bear.
+The range is measured on the training prompts, each against the others. Its ends are fixed quantiles, low ones: on tasks
+left out, twice as wide a range gained less, and none at all only a little less (docs/routing.md).
 Platt (1999); Hendrycks and Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples" (2017).
 """
 
@@ -40,10 +40,10 @@ from routeiq_router.strategies.registry import strategy
 __all__ = ["STRATEGY", "GuardedPredictor", "GuardedStrategy"]
 
 _BASE = "ensemble"
-_NEAREST = 5
+_NEAREST = 20
 _SELF = 0.99
 """A trained prompt's similarity to itself in an int8 index is more."""
-_QUANTILES = (0.002, 0.02, 0.5)
+_QUANTILES = (0.002, 0.005, 0.05)
 """Of the trained prompts' own familiarity: below the first unknown, from the second to the third ever more trusted."""
 _FOLDS = 4
 _BLOCK = 512

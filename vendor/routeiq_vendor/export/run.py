@@ -25,10 +25,11 @@ OUTPUTS = ("onnx/model.onnx", "onnx/model_int8.onnx")
 _SCRIPT = Path(__file__).with_name("exporter.py")
 
 
-def inputs_digest(lock: bytes, script: bytes, files: dict[str, str]) -> str:
-    """Return the digest of everything that an export depends on: the lock, the exporter, path → SHA-256."""
+def inputs_digest(lock: bytes, script: bytes, files: dict[str, str], layers: int | None = None) -> str:
+    """Return the digest of everything that an export depends on: lock, exporter, path → SHA-256, layers (None: all)."""
     digest = hashlib.sha256()
-    for part in (lock, script, *(f"{path}\0{sha256}".encode() for path, sha256 in sorted(files.items()))):
+    named = (f"{path}\0{sha256}".encode() for path, sha256 in sorted(files.items()))
+    for part in (lock, script, *named, *([] if layers is None else [f"layers\0{layers}".encode()])):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 
@@ -45,7 +46,7 @@ class Exporter:
     def inputs(self, weights: Weights) -> str:
         """Return `export_inputs` of a model as the checkout stands."""
         files = {path: file.sha256 for path, file in weights.files.items()}
-        return inputs_digest(self.lock.read_bytes(), _SCRIPT.read_bytes(), files)
+        return inputs_digest(self.lock.read_bytes(), _SCRIPT.read_bytes(), files, weights.layers)
 
     def ensure(self, name: str, weights: Weights, progress: Progress, *, offline: bool) -> None:
         """Have the locked exports in the pool, making them if needed.
@@ -89,8 +90,11 @@ class Exporter:
         folder = Path(tempfile.mkdtemp(dir=scratch))
         try:
             model = self.pool.view(folder / "model", {path: f.sha256 for path, f in weights.files.items()})
+            command = [str(python), "-I", str(_SCRIPT), str(model), str(folder / "out")]
+            if weights.layers is not None:
+                command.append(str(weights.layers))
             with progress.task(f"export {name} to ONNX", 1, "model") as advance:
-                call([str(python), "-I", str(_SCRIPT), str(model), str(folder / "out")], name, ExportError)
+                call(command, name, ExportError)
                 advance(1)
             parity = read_document(folder / "out" / "parity.json", Parity)
             made = {}

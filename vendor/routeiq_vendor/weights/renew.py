@@ -51,6 +51,7 @@ def _lock(
         wheel_sha256=wheel.sha256,
         wheel_size=wheel.size,
         files=_members(name, request, wheel, pool),
+        layers=request.layers,
     )
     if not request.export:
         return weights

@@ -17,7 +17,7 @@ from routeiq_vendor.workspace import Workspace
 
 __all__ = ["ARTIFACT", "Prepared", "prepare"]
 
-ARTIFACT = "minilm-llmrouter-v2"
+ARTIFACT = "minilm-llmrouter-v3"
 """The pretrained routing artifact in `router/pretrained/`."""
 
 
