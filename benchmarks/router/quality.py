@@ -24,7 +24,7 @@ _CODE = (
     "text.py",
     "embedder.py",
     "static.py",
-    "abilities.py",
+    "space.py",
 )
 DEFAULT = "guarded"
 _SHOWN = {"plot.py", "table.py"}

@@ -10,6 +10,7 @@ import sys
 from functools import cached_property
 from pathlib import Path
 
+from routeiq_router.embedder import embedder_digest
 from routeiq_router.errors import RouterError
 from routeiq_router.folder import read_unsigned
 from routeiq_router.router import Router
@@ -59,7 +60,7 @@ class Stage:
     @cached_property
     def static(self) -> Path:
         """Return the static embedder, distilled in a minute."""
-        folder = self.folder / "static"
+        folder = self.folder / f"static-{embedder_digest(read_unsigned(self.int8)).partition(':')[2][:12]}"
         if not (folder / "static/vectors.safetensors").is_file():
             routeiq("router", "distil", "--embedder", self.int8, "--out", folder)
         return folder

