@@ -21,7 +21,10 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import uvicorn
+from tests.appliance.postgresql import PostgreSQL, running_postgresql
+from tests.appliance.redis_server import RedisServer, running_redis
 
 from routeiq_appliance.app import Gateway, build_gateway
 from routeiq_appliance.config.load import parse_config
@@ -49,6 +52,47 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = (list(root.handlers), root.level)
     yield
     root.handlers[:], root.level = before[0], before[1]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
+    made = open_engine(database_url(url, tmp_path / "data"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def engine(empty_database: sa.Engine) -> sa.Engine:
+    """A database of either kind, migrated."""
+    migrate(empty_database)
+    return empty_database
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """A server without data."""
+    shared_redis.cli("FLUSHALL")
+    return shared_redis
+
+
+@pytest.fixture
+def mortal_redis() -> Iterator[RedisServer]:
+    """A server that the test may kill."""
+    with running_redis() as server:
+        yield server
 
 
 class MemoryUpstream:

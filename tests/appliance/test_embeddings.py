@@ -1,44 +1,24 @@
 """What decisions were made from is kept for a while, in both databases; what cannot be kept is dropped and counted."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from tests.appliance.ledger_rows import make_row
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.routing.why import Embedding
-from routeiq_appliance.state.database import database_url, open_engine
 from routeiq_appliance.state.embeddings import (
     EmbeddingKeeper,
     add_embeddings,
     prune_embeddings,
     recorded_decisions,
 )
-from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.posting import open_poster
 from routeiq_appliance.state.tables import embeddings
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MADE = Embedding("sha256:e", "surface/v1", 2, b"\x00\x3c\x00\xbc\x00\x00")
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
-    made = open_engine(database_url(url, tmp_path / "data"))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def _row(number: int, **fields: Any) -> dict[str, Any]:

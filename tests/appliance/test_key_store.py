@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
+from tests.appliance.postgresql import PostgreSQL
 
 from routeiq_appliance.errors import CallError, StateError
 from routeiq_appliance.limits import DEFAULT_LIMITS
@@ -31,21 +30,6 @@ ALLOWANCE = Allowance(
 )
 TEAM = TeamRecord("t", "Team", ("small",), {"a": [1, None]}, NOW, ALLOWANCE)
 USER = UserRecord("u", None, {}, NOW, replace(ALLOWANCE, max_budget=0, blocked=False))
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql("pg-keys") as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
-    made = open_engine(database_url(url, tmp_path / "data"))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def test_one_read_finds_a_key_with_its_team_and_user(engine: sa.Engine) -> None:

@@ -1,18 +1,14 @@
 """A database of an earlier release, with rows, becomes one of this release: nothing is lost, old keys still open."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.state import migrate as migrating
-from routeiq_appliance.state.database import database_url, open_engine
 from routeiq_appliance.state.keys import KeyStore
 from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.pepper import key_digest
@@ -23,18 +19,9 @@ PEPPER = b"p" * 32
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql("pg-migrations") as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
-    made = open_engine(database_url(url, tmp_path / "data"))
-    yield made
-    made.dispose()
+@pytest.fixture
+def engine(empty_database: sa.Engine) -> sa.Engine:
+    return empty_database
 
 
 def at(engine: sa.Engine, revision: str) -> None:

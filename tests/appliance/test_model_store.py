@@ -1,20 +1,15 @@
 """Rows of stored models: encrypted, bound to their row, counted by a generation that changes with any of them (H11)."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.errors import StateError
 from routeiq_appliance.state.access import TakenError
-from routeiq_appliance.state.database import database_url, open_engine
-from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.models import ModelRecord, ModelStore
 from routeiq_appliance.state.tables import models
 from routeiq_appliance.state.vault import Vault
@@ -23,21 +18,6 @@ NOW = datetime(2026, 11, 21, 8, 0, 0, 5, tzinfo=UTC)
 VAULT = Vault(b"v" * 32)
 PARAMS = {"model": "openai/m", "api_key": "sk-credential", "extra_body": {"ü": [1, None, 1e-7]}}
 RECORD = ModelRecord("m1", "group", PARAMS, {"mode": "chat", "note": "ü"}, NOW, "master", NOW)
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql("pg-stored") as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
-    made = open_engine(database_url(url, tmp_path / "data"))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def test_a_row_comes_back_as_it_was_and_its_parameters_are_not_readable(engine: sa.Engine) -> None:

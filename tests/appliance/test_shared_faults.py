@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.appliance.redis_server import RedisServer, running_redis
+from tests.appliance.redis_server import RedisServer
 
 from routeiq_appliance.state.shared.interface import (
     Admission,
@@ -25,25 +25,6 @@ from routeiq_appliance.state.shared.interface import (
 from routeiq_appliance.state.shared.redis import RedisState
 
 _NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[RedisServer]:
-    with running_redis("--maxmemory-policy", "noeviction") as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared_server: RedisServer) -> RedisServer:
-    shared_server.cli("FLUSHALL")
-    return shared_server
-
-
-@pytest.fixture
-def mortal() -> Iterator[RedisServer]:
-    """A server that the test may kill."""
-    with running_redis() as server:
-        yield server
 
 
 class Ledger:
@@ -68,8 +49,8 @@ class Clock:
 class SlowRelay:
     """Between a worker and Redis; while `hold` is set it passes nothing on in either direction, and loses nothing."""
 
-    def __init__(self, server: RedisServer) -> None:
-        self._server = server
+    def __init__(self, redis_server: RedisServer) -> None:
+        self._server = redis_server
         self._free = asyncio.Event()
         self._free.set()
         self._listener: asyncio.Server | None = None
@@ -113,8 +94,8 @@ class SlowRelay:
 
 
 @pytest.fixture
-async def relay(server: RedisServer) -> AsyncIterator[SlowRelay]:
-    relay = SlowRelay(server)
+async def relay(redis_server: RedisServer) -> AsyncIterator[SlowRelay]:
+    relay = SlowRelay(redis_server)
     await relay.start()
     yield relay
     await relay.close()
@@ -163,8 +144,8 @@ async def settled(*states: RedisState) -> None:
         await state._tell([])
 
 
-def spent(server: RedisServer, name: str) -> int:
-    return int(server.cli("HGET", f"routeiq:spend:{name}:0", "amount") or 0)
+def spent(redis_server: RedisServer, name: str) -> int:
+    return int(redis_server.cli("HGET", f"routeiq:spend:{name}:0", "amount") or 0)
 
 
 # ---- limits over workers (C7, H10)
@@ -182,9 +163,9 @@ def spent(server: RedisServer, name: str) -> int:
     ],
 )
 async def test_two_hundred_concurrent_calls_over_four_workers_get_exactly_what_is_allowed(
-    server: RedisServer, scope: Scope, allowed: int, kind: str
+    redis_server: RedisServer, scope: Scope, allowed: int, kind: str
 ) -> None:
-    async with workers(server.url, 4) as states:
+    async with workers(redis_server.url, 4) as states:
         verdicts = await asyncio.gather(
             *(states[number % 4].admit(call(number, scope, cost=100)) for number in range(200))
         )
@@ -193,7 +174,9 @@ async def test_two_hundred_concurrent_calls_over_four_workers_get_exactly_what_i
 
 
 @pytest.mark.e2e
-async def test_slots_are_never_oversold_while_calls_come_and_go_over_workers(server: RedisServer) -> None:
+async def test_slots_are_never_oversold_while_calls_come_and_go_over_workers(
+    redis_server: RedisServer,
+) -> None:
     scope, running, most = Scope("team:t", parallel=7), 0, 0
     answered: Counter[str] = Counter()
 
@@ -211,10 +194,10 @@ async def test_slots_are_never_oversold_while_calls_come_and_go_over_workers(ser
             running -= 1
             state.settle(Settlement(verdict.grant, 10, 1))
 
-    async with workers(server.url, 4) as states:
+    async with workers(redis_server.url, 4) as states:
         await asyncio.gather(*(caller(states[number % 4], number) for number in range(40)))
         await settled(*states)
-        assert server.cli("ZCARD", "routeiq:limit:team:t:leases") == "0"
+        assert redis_server.cli("ZCARD", "routeiq:limit:team:t:leases") == "0"
     assert most <= 7
     assert answered["granted"] + answered["refused"] == 800
     assert answered["granted"] >= 7
@@ -231,16 +214,16 @@ _CALLS = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=_CALLS, budget=st.integers(1, 400))
 def test_a_budget_is_never_overspent_by_more_than_one_estimate(
-    shared_server: RedisServer, calls: list[tuple[int, int, int, bool]], budget: int
+    shared_redis: RedisServer, calls: list[tuple[int, int, int, bool]], budget: int
 ) -> None:
-    asyncio.run(_spend(shared_server, calls, budget))
+    asyncio.run(_spend(shared_redis, calls, budget))
 
 
-async def _spend(server: RedisServer, calls: list[tuple[int, int, int, bool]], budget: int) -> None:
+async def _spend(redis_server: RedisServer, calls: list[tuple[int, int, int, bool]], budget: int) -> None:
     """Each call: its worker, its estimate, the part of it that is used in percent, whether it is settled at once."""
     name = f"key:{next(_NUMBERS)}"
     scope = Scope(name, budget=budget)
-    async with workers(server.url, 3) as states:
+    async with workers(redis_server.url, 3) as states:
         kept: list[tuple[RedisState, Settlement]] = []
 
         async def one(number: int, spec: tuple[int, int, int, bool]) -> int:
@@ -261,14 +244,14 @@ async def _spend(server: RedisServer, calls: list[tuple[int, int, int, bool]], b
         await settled(*states)
     dearest = max(estimate for _, estimate, _, _ in calls)
     assert sum(costs) < budget + dearest
-    assert spent(server, name) == sum(costs)
+    assert spent(redis_server, name) == sum(costs)
 
 
 @pytest.mark.e2e
-async def test_the_leases_of_a_dead_worker_end_by_themselves(server: RedisServer) -> None:
+async def test_the_leases_of_a_dead_worker_end_by_themselves(redis_server: RedisServer) -> None:
     clock, scope = Clock(), Scope("key:a", parallel=2, tpm=1000, budget=1000)
-    async with worker(server.url, clock=clock) as alive:
-        async with worker(server.url, clock=clock) as dead:
+    async with worker(redis_server.url, clock=clock) as alive:
+        async with worker(redis_server.url, clock=clock) as dead:
             for number in range(2):
                 granted(await dead.admit(call(number, scope, tokens=400, cost=400, lease=30.0)))
             _wire(dead).abort()  # says nothing more
@@ -278,19 +261,19 @@ async def test_the_leases_of_a_dead_worker_end_by_themselves(server: RedisServer
         granted(verdict)
         # The window goes on, and what the dead worker had reserved of it is free again.
         assert verdict.standings[0].remaining_tokens == 990
-    assert server.cli("HGET", "routeiq:limit:key:a", "reserved") == "10"
+    assert redis_server.cli("HGET", "routeiq:limit:key:a", "reserved") == "10"
 
 
 @pytest.mark.e2e
-async def test_a_worker_that_died_leaves_the_count_of_those_that_share(server: RedisServer) -> None:
+async def test_a_worker_that_died_leaves_the_count_of_those_that_share(redis_server: RedisServer) -> None:
     clock = Clock()
-    async with worker(server.url, clock=clock) as alive:
-        async with worker(server.url, clock=clock) as dead:
+    async with worker(redis_server.url, clock=clock) as alive:
+        async with worker(redis_server.url, clock=clock) as dead:
             _wire(dead).abort()
-            assert server.cli("ZCARD", "routeiq:workers") == "2"
+            assert redis_server.cli("ZCARD", "routeiq:workers") == "2"
         clock.now += 10.0
         await alive._beat(_wire(alive))
-        assert server.cli("ZCARD", "routeiq:workers") == "1"
+        assert redis_server.cli("ZCARD", "routeiq:workers") == "1"
 
 
 # ---- callers who leave
@@ -299,10 +282,10 @@ async def test_a_worker_that_died_leaves_the_count_of_those_that_share(server: R
 @pytest.mark.e2e
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_caller_who_leaves_at_any_moment_of_an_admission_holds_no_slot(
-    server: RedisServer, turns: int
+    redis_server: RedisServer, turns: int
 ) -> None:
     scope = Scope("key:a", parallel=1, budget=1000)
-    async with worker(server.url) as state:
+    async with worker(redis_server.url) as state:
         leaving = asyncio.create_task(state.admit(call(1, scope)))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -315,10 +298,10 @@ async def test_a_caller_who_leaves_at_any_moment_of_an_admission_holds_no_slot(
 
 @pytest.mark.e2e
 async def test_a_caller_who_leaves_in_the_moment_that_the_answer_comes_holds_no_slot(
-    server: RedisServer,
+    redis_server: RedisServer,
 ) -> None:
     scope = Scope("key:a", parallel=1)
-    async with worker(server.url) as state:
+    async with worker(redis_server.url) as state:
         leaving = asyncio.create_task(state.admit(call(1, scope)))
         await asyncio.sleep(0)
         # Redis answers in order: by this answer, the admission's has come, and its task has not run yet.
@@ -336,7 +319,7 @@ async def test_a_caller_who_leaves_in_the_moment_that_the_answer_comes_holds_no_
 
 
 @pytest.mark.e2e
-async def test_redis_killed_under_load_fails_no_call_and_loses_no_spend(mortal: RedisServer) -> None:
+async def test_redis_killed_under_load_fails_no_call_and_loses_no_spend(mortal_redis: RedisServer) -> None:
     ledger = Ledger(team_t=1_000)
     scope = Scope("team:t", rpm=1_000_000, parallel=1_000, budget=10**9)
     stop = asyncio.Event()
@@ -356,12 +339,12 @@ async def test_redis_killed_under_load_fails_no_call_and_loses_no_spend(mortal: 
             await asyncio.sleep(0.002)  # the ledger lags
             ledger.spent["team:t", 0] += cost
 
-    async with workers(mortal.url, 3, ledger) as states:
+    async with workers(mortal_redis.url, 3, ledger) as states:
         callers = [asyncio.create_task(caller(states[number % 3])) for number in range(30)]
         await until(lambda: local[False] > 200)
-        mortal.kill()
+        mortal_redis.kill()
         await until(lambda: all(state.degraded for state in states) and local[True] > 200)
-        mortal.start()
+        mortal_redis.start()
         await until(lambda: not any(state.degraded for state in states))
         shared = local[False]
         await until(lambda: local[False] > shared + 200)
@@ -371,20 +354,22 @@ async def test_redis_killed_under_load_fails_no_call_and_loses_no_spend(mortal: 
         for state in states:
             state._limits.pay(_wire(state))
         await settled(*states)
-        known = spent(mortal, "team:t")
+        known = spent(mortal_redis, "team:t")
         # What was settled twice would be more; what is missing is compared with the ledger some seconds later.
         assert known <= 1_000 + total
         doubtful = states[0]._limits._backlog
         doubtful.doubt([("team:t", 0)], -60.0)
         await states[0]._beat(_wire(states[0]))
-        assert spent(mortal, "team:t") == 1_000 + total
-        assert mortal.cli("ZCARD", "routeiq:limit:team:t:leases") == "0"
+        assert spent(mortal_redis, "team:t") == 1_000 + total
+        assert mortal_redis.cli("ZCARD", "routeiq:limit:team:t:leases") == "0"
 
 
 @pytest.mark.e2e
-async def test_what_is_settled_in_an_outage_is_told_once_after_many_returns(mortal: RedisServer) -> None:
+async def test_what_is_settled_in_an_outage_is_told_once_after_many_returns(
+    mortal_redis: RedisServer,
+) -> None:
     scope = Scope("key:a", parallel=9, budget=10_000)
-    async with worker(mortal.url) as state:
+    async with worker(mortal_redis.url) as state:
         grants = [granted(await state.admit(call(number, scope))) for number in range(3)]
         for number, grant in enumerate(grants):
             _wire(state).abort()
@@ -398,16 +383,19 @@ async def test_what_is_settled_in_an_outage_is_told_once_after_many_returns(mort
         await settled(state)
         assert not state._limits._backlog.settlements
         assert not state._limits._backlog.debts
-    assert spent(mortal, "key:a") == 330
-    assert mortal.cli("HGET", "routeiq:limit:key:a", "reserved") == "0"
+    assert spent(mortal_redis, "key:a") == 330
+    assert mortal_redis.cli("HGET", "routeiq:limit:key:a", "reserved") == "0"
 
 
 @pytest.mark.e2e
 async def test_what_was_spent_alone_is_not_added_to_what_the_ledger_says_of_it_already(
-    server: RedisServer,
+    redis_server: RedisServer,
 ) -> None:
     clock, ledger, scope = Clock(), Ledger(key_a=0), Scope("key:a", budget=10_000)
-    async with worker(server.url, ledger, clock=clock) as one, worker(server.url, ledger, clock=clock) as two:
+    async with (
+        worker(redis_server.url, ledger, clock=clock) as one,
+        worker(redis_server.url, ledger, clock=clock) as two,
+    ):
         _wire(one).abort()
         alone = granted(await one.admit(call("alone", scope)))
         assert alone.local
@@ -421,27 +409,27 @@ async def test_what_was_spent_alone_is_not_added_to_what_the_ledger_says_of_it_a
         granted(await one.admit(call("hears of Redis", scope)))
         await one._beat(_wire(one))
         await settled(one)
-    assert spent(server, "key:a") == 100
+    assert spent(redis_server, "key:a") == 100
 
 
 @pytest.mark.e2e
 async def test_a_call_that_fails_closed_is_refused_while_redis_is_away_and_then_admitted(
-    mortal: RedisServer,
+    mortal_redis: RedisServer,
 ) -> None:
     scope = Scope("key:a", rpm=100, fail_closed=True)
-    async with worker(mortal.url) as state:
+    async with worker(mortal_redis.url) as state:
         granted(await state.admit(call(1, scope)))
-        mortal.kill()
+        mortal_redis.kill()
         await until(lambda: state.degraded)
         assert (await state.admit(call(2, scope))).refusal == Refusal("key:a", "unknown", 0, 5.0)
-        mortal.start()
+        mortal_redis.start()
         await until(lambda: not state.degraded)
         granted(await state.admit(call(3, scope)))
 
 
 @pytest.mark.e2e
 async def test_a_redis_that_does_not_answer_in_time_is_away_until_it_does(
-    server: RedisServer, relay: SlowRelay
+    redis_server: RedisServer, relay: SlowRelay
 ) -> None:
     scope = Scope("key:a", parallel=3)
     async with worker(relay.url, timeout=0.05) as state:
@@ -454,12 +442,12 @@ async def test_a_redis_that_does_not_answer_in_time_is_away_until_it_does(
         await until(lambda: not state.degraded)
         await settled(state)
         # What Redis granted to nobody was given back: one of three slots is held.
-        assert server.cli("ZRANGE", "routeiq:limit:key:a:leases", "0", "-1") == "call-1"
+        assert redis_server.cli("ZRANGE", "routeiq:limit:key:a:leases", "0", "-1") == "call-1"
         assert not granted(await state.admit(call(2, scope))).local
 
 
 @pytest.mark.e2e
-async def test_workers_do_not_storm_a_redis_that_hangs(server: RedisServer, relay: SlowRelay) -> None:
+async def test_workers_do_not_storm_a_redis_that_hangs(redis_server: RedisServer, relay: SlowRelay) -> None:
     async with worker(relay.url, timeout=0.02) as state:
         relay.hold()
         before = relay.connections
@@ -471,42 +459,42 @@ async def test_workers_do_not_storm_a_redis_that_hangs(server: RedisServer, rela
 
 
 @pytest.mark.e2e
-async def test_a_replica_that_takes_no_writes_is_away_until_it_is_primary(mortal: RedisServer) -> None:
+async def test_a_replica_that_takes_no_writes_is_away_until_it_is_primary(mortal_redis: RedisServer) -> None:
     scope = Scope("key:a", rpm=9)
-    async with worker(mortal.url) as state:
+    async with worker(mortal_redis.url) as state:
         granted(await state.admit(call(1, scope)))
-        mortal.cli("REPLICAOF", "127.0.0.1", "1")
+        mortal_redis.cli("REPLICAOF", "127.0.0.1", "1")
         assert granted(await state.admit(call(2, scope))).local
         assert state.degraded
-        mortal.cli("REPLICAOF", "NO", "ONE")
+        mortal_redis.cli("REPLICAOF", "NO", "ONE")
         await until(lambda: not state.degraded)
         assert not granted(await state.admit(call(3, scope))).local
 
 
 @pytest.mark.e2e
-async def test_full_memory_under_load_fails_no_call(mortal: RedisServer) -> None:
+async def test_full_memory_under_load_fails_no_call(mortal_redis: RedisServer) -> None:
     scope = Scope("key:a", rpm=10_000, parallel=10_000, budget=10**9)
-    async with workers(mortal.url, 2) as states:
+    async with workers(mortal_redis.url, 2) as states:
         before = [granted(await state.admit(call(next(_NUMBERS), scope))) for state in states]
-        mortal.cli("CONFIG", "SET", "maxmemory", "1")
+        mortal_redis.cli("CONFIG", "SET", "maxmemory", "1")
         for state, grant in zip(states, before, strict=True):
             state.settle(Settlement(grant, 1, 100))
             verdicts = await asyncio.gather(
                 *(state.admit(call(next(_NUMBERS), scope)) for _ in range(50)), return_exceptions=True
             )
             assert all(isinstance(verdict, Verdict) and verdict.grant for verdict in verdicts)
-        mortal.cli("CONFIG", "SET", "maxmemory", "0")
+        mortal_redis.cli("CONFIG", "SET", "maxmemory", "0")
         await until(lambda: not any(state.degraded for state in states))
         await settled(*states)
-        assert spent(mortal, "key:a") == 200
+        assert spent(mortal_redis, "key:a") == 200
 
 
 @pytest.mark.e2e
-async def test_forgotten_scripts_under_load_cost_no_call_its_shared_limits(server: RedisServer) -> None:
+async def test_forgotten_scripts_under_load_cost_no_call_its_shared_limits(redis_server: RedisServer) -> None:
     scope = Scope("key:a", rpm=120)
-    async with workers(server.url, 2) as states:
+    async with workers(redis_server.url, 2) as states:
         asked = [asyncio.create_task(states[number % 2].admit(call(number, scope))) for number in range(100)]
-        server.cli("SCRIPT", "FLUSH")
+        redis_server.cli("SCRIPT", "FLUSH")
         verdicts = await asyncio.gather(*asked)
         assert all(not granted(verdict).local for verdict in verdicts)
         more = await asyncio.gather(*(states[0].admit(call(f"more-{number}", scope)) for number in range(50)))
@@ -518,27 +506,29 @@ async def test_forgotten_scripts_under_load_cost_no_call_its_shared_limits(serve
 
 
 @pytest.mark.e2e
-async def test_a_blocked_key_stays_blocked_when_redis_comes_back_empty(mortal: RedisServer) -> None:
-    async with workers(mortal.url, 2) as (one, two):
+async def test_a_blocked_key_stays_blocked_when_redis_comes_back_empty(mortal_redis: RedisServer) -> None:
+    async with workers(mortal_redis.url, 2) as (one, two):
         await one.block("k1")
         await one.block("k2")
         await one.unblock("k2")
         await until(lambda: two.is_blocked("k1") and not two.is_blocked("k2"))
-        mortal.kill()
+        mortal_redis.kill()
         await until(lambda: one.degraded and two.degraded)
         assert two.is_blocked("k1")
-        mortal.start()
+        mortal_redis.start()
         await until(lambda: not one.degraded and not two.degraded)
         assert one.is_blocked("k1")
         assert two.is_blocked("k1")
         assert not two.is_blocked("k2")
-        async with worker(mortal.url) as late:
+        async with worker(mortal_redis.url) as late:
             assert late.is_blocked("k1")
 
 
 @pytest.mark.e2e
-async def test_a_key_unblocked_while_a_worker_was_cut_off_is_free_there_too(server: RedisServer) -> None:
-    async with workers(server.url, 2) as (one, two):
+async def test_a_key_unblocked_while_a_worker_was_cut_off_is_free_there_too(
+    redis_server: RedisServer,
+) -> None:
+    async with workers(redis_server.url, 2) as (one, two):
         await one.block("k1")
         await until(lambda: two.is_blocked("k1"))
         _wire(two).abort()
@@ -548,8 +538,8 @@ async def test_a_key_unblocked_while_a_worker_was_cut_off_is_free_there_too(serv
 
 
 @pytest.mark.e2e
-async def test_keys_blocked_over_any_worker_are_cut_off_at_all(server: RedisServer) -> None:
-    async with workers(server.url, 4) as states:
+async def test_keys_blocked_over_any_worker_are_cut_off_at_all(redis_server: RedisServer) -> None:
+    async with workers(redis_server.url, 4) as states:
         for number, state in enumerate(states):
             await state.block(f"k{number}")
             assert state.is_blocked(f"k{number}")
@@ -558,9 +548,9 @@ async def test_keys_blocked_over_any_worker_are_cut_off_at_all(server: RedisServ
 
 @pytest.mark.e2e
 async def test_a_strategy_that_is_set_reaches_workers_in_a_second_and_survives_a_reconnect(
-    server: RedisServer,
+    redis_server: RedisServer,
 ) -> None:  # H1, D1
-    async with workers(server.url, 4) as states:
+    async with workers(redis_server.url, 4) as states:
         states[0].publish(Notice("strategy", "least-busy"))
         async with asyncio.timeout(1):
             await until(lambda: all(state.active_strategy() == "least-busy" for state in states))
@@ -570,15 +560,17 @@ async def test_a_strategy_that_is_set_reaches_workers_in_a_second_and_survives_a
 
 
 @pytest.mark.e2e
-async def test_a_conversation_remembered_while_the_connection_ends_is_not_lost(server: RedisServer) -> None:
-    async with worker(server.url) as state:  # H5
+async def test_a_conversation_remembered_while_the_connection_ends_is_not_lost(
+    redis_server: RedisServer,
+) -> None:
+    async with worker(redis_server.url) as state:  # H5
         state.remember("c", "small\nsmall-1", seconds=60)
         _wire(state).abort()
         assert await state.recall("c") == "small\nsmall-1"
         await until(lambda: not state.degraded)
         await settled(state)
         assert await state.recall("c") == "small\nsmall-1"
-    assert 0 < int(server.cli("TTL", "routeiq:affinity:c")) <= 60
+    assert 0 < int(redis_server.cli("TTL", "routeiq:affinity:c")) <= 60
 
 
 # ---- nothing is left
@@ -586,19 +578,21 @@ async def test_a_conversation_remembered_while_the_connection_ends_is_not_lost(s
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("away", [False, True], ids=["connected", "away"])
-async def test_a_closed_state_leaves_no_task_timer_or_connection(mortal: RedisServer, away: bool) -> None:
+async def test_a_closed_state_leaves_no_task_timer_or_connection(
+    mortal_redis: RedisServer, away: bool
+) -> None:
     before = asyncio.all_tasks()
-    state = RedisState(mortal.url, Ledger(), worker_id="w", timeout=5.0)
+    state = RedisState(mortal_redis.url, Ledger(), worker_id="w", timeout=5.0)
     await state.start()
     state.settle(Settlement(granted(await state.admit(call(1, Scope("key:a", rpm=9)))), 1, 1))
     if away:
-        mortal.kill()
+        mortal_redis.kill()
         await until(lambda: state.degraded)
     await state.close()
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
     if not away:
-        clients = mortal.cli("CLIENT", "LIST")
+        clients = mortal_redis.cli("CLIENT", "LIST")
         assert "name=routeiq" not in clients
 
 

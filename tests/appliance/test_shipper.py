@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,6 @@ from routeiq_appliance.state.spend import spend_logs
 Eventually = Callable[[Callable[[], bool]], None]
 
 QUICK = Pace(gather=0.001, idle=0.01, adopt=0.01, backoff=0.001, longest_backoff=0.01)
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
-    made = open_engine(database_url(url, tmp_path / "data"))
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 class FailingPoster(Poster):

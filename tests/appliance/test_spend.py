@@ -1,29 +1,15 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.appliance.ledger_rows import make_row
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
-from routeiq_appliance.state.database import database_url, open_engine
-from routeiq_appliance.state.migrate import migrate
 from routeiq_appliance.state.posting import open_poster
 from routeiq_appliance.state.spend import load_spend, spend_logs
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    url = request.getfixturevalue("postgresql").new_database() if request.param == "postgresql" else None
-    made = open_engine(database_url(url, tmp_path / "data"))
-    migrate(made)
+@pytest.fixture
+def engine(engine: sa.Engine) -> sa.Engine:
     rows = [
         make_row(number, started_at=f"2026-11-{20 + number // 4:02}T0{number}:00:00.000000+00:00",
                  key_id=f"k{number % 2}", user_id="u" if number == 3 else None,
@@ -31,9 +17,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
                  charges=[[f"key:k{number % 2}", 0], ["team:t1", number // 4]])
         for number in range(1, 7)
     ]  # fmt: skip
-    open_poster(made).post(rows)
-    yield made
-    made.dispose()
+    open_poster(engine).post(rows)
+    return engine
 
 
 def at(day: int, hour: int = 0) -> datetime:

@@ -1,6 +1,6 @@
 """The management application alone: over real stores in SQLite, with a shared state that only keeps what it is told."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,6 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
 
 from routeiq_appliance.api.management import build_management
 from routeiq_appliance.pipeline.types import Principal
@@ -90,12 +89,6 @@ class Managed:
         with self.engine.begin() as connection:
             connection.execute(calls.insert().values(row))
         return str(row["id"])
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql("pg-management") as server:
-        yield server
 
 
 @pytest.fixture

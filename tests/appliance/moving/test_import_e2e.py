@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.appliance.moving.litellm_schema import create_tables
-from tests.appliance.postgresql import PostgreSQL, running_postgresql
+from tests.appliance.postgresql import PostgreSQL
 
 from routeiq_appliance.state.reconcile import CARRIED, compare_all
 from routeiq_appliance.state.reports import snapshot
@@ -30,12 +30,6 @@ GUIDE = Path(__file__).parents[3] / "docs" / "moving-from-litellm.md"
 PEPPER = "p" * 40
 SALT = "sk-salt-of-the-tests"
 AWKWARD = "tab\there, line\nbreak, 'quote', \"double\", back\\slash, $$ and {brace,} \\."
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql("moving") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
