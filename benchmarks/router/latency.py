@@ -26,7 +26,7 @@ ONE_CORE = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 HEAVY = ("torch", "sklearn", "scipy", "transformers", "matplotlib", "litellm")
-WORDS = (
+WORDS = [
     "the",
     "of",
     "water",
@@ -40,7 +40,7 @@ WORDS = (
     "river",
     "table",
     "light",
-)
+]
 _RUNS, _WARM = 200, 20
 
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-WORDS = (
+WORDS = [
     "the",
     "of",
     "water",
@@ -34,7 +34,7 @@ WORDS = (
     "river",
     "table",
     "light",
-)
+]
 RUNS = 60
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,7 +28,17 @@ from routeiq_signing.progress import QuietProgress
 from routeiq_signing.pyz import build_pyz
 from routeiq_signing.strict_json import dumps
 
+if TYPE_CHECKING:
+    from tests.signing.trust_parts import Producer
+
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def producer() -> "Producer":
+    from tests.signing.trust_parts import Producer
+
+    return Producer()
 
 
 def sha256(data: bytes) -> str:

@@ -14,11 +14,6 @@ from routeiq_signing.sigstore_bundle import message_bundle
 from routeiq_signing.trust.admin import add_roots
 
 
-@pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
 @pytest.fixture
 def site(tmp_path: Path, producer: Producer) -> Site:
     site = Site(tmp_path)

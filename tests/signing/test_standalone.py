@@ -34,11 +34,6 @@ def pyz() -> bytes:
     return build_pyz()
 
 
-@pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
 @pytest.fixture
 def site(tmp_path: Path, producer: Producer) -> Site:
     return Site(tmp_path)

@@ -27,11 +27,6 @@ Make = Callable[..., SmallBundle]
 
 
 @pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
-@pytest.fixture(scope="module")
 def make(small_bundle: SmallBundle, producer: Producer) -> Make:
     """Return a maker of bundles that a site would take: sequence → bundle with its metadata."""
 

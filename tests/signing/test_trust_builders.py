@@ -20,11 +20,6 @@ from routeiq_signing.verify.trust import OneKey
 
 
 @pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
-@pytest.fixture(scope="module")
 def builders() -> list[PrivateKey]:
     return [PrivateKey.generate() for _ in range(3)]
 

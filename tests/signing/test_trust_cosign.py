@@ -16,11 +16,6 @@ from routeiq_signing.trust.document import SitePolicy
 
 
 @pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
-@pytest.fixture(scope="module")
 def reviewers() -> list[PrivateKey]:
     return [PrivateKey.generate() for _ in range(3)]
 

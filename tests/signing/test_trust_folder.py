@@ -15,11 +15,6 @@ from routeiq_signing.trust.make import add_signature
 from routeiq_signing.trust.metadata import RELEASE_FILES
 
 
-@pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
 @pytest.fixture
 def roots(tmp_path: Path, producer: Producer) -> Path:
     folder = tmp_path / "roots"

@@ -25,11 +25,6 @@ from routeiq_signing.trust.make import make_root
 from routeiq_signing.trust.metadata import RELEASE_FILES, Release, read_release, read_root, release_file
 
 
-@pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
 @pytest.fixture
 def site(tmp_path: Path, producer: Producer) -> Site:
     site = Site(tmp_path)

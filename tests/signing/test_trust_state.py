@@ -18,11 +18,6 @@ from routeiq_signing.trust.document import SitePolicy, TrustState
 from routeiq_signing.trust.state import StateFolder
 
 
-@pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
 @pytest.fixture
 def tar(small_bundle: SmallBundle, producer: Producer, tmp_path: Path) -> Path:
     bundle = carrying(small_bundle, producer.metadata(small_bundle), producer.release_keys[0])

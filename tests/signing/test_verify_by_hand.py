@@ -42,11 +42,6 @@ def by_key(folder: Path, bundle_tar: Path, public_key_file: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def producer() -> Producer:
-    return Producer()
-
-
 @pytest.fixture
 def rooted(small_bundle: SmallBundle, producer: Producer) -> SmallBundle:
     return carrying(small_bundle, producer.metadata(small_bundle), producer.release_keys[0])
