@@ -29,6 +29,8 @@ _CODE = (
 DEFAULT = "guarded"
 _SHOWN = {"plot.py", "table.py"}
 """They show figures and make none."""
+_OF_PART = {"unseen.py": "models"}
+"""What only one part of a report depends on."""
 _LLMROUTER, _ROUTELLM = SETS
 
 
@@ -51,7 +53,6 @@ def plan(stage: Stage) -> dict[str, dict[str, Any]]:
 
 def quality(stage: Stage, only: Sequence[str] = ()) -> dict[str, Any]:
     """Return the report of each row of the plan, or of those named; draws the plots of docs/."""
-    code = _digest_of_code()
     found = {}
     for name, row in plan(stage).items():
         if only and name not in only:
@@ -63,6 +64,7 @@ def quality(stage: Stage, only: Sequence[str] = ()) -> dict[str, Any]:
             *(word for one in row["parts"] for word in ("--part", one)),
             *(("--task", row["task"]) if "task" in row else ()),
         ]  # fmt: skip
+        code = _digest_of_code(row["parts"])
         key = hashlib.sha256(json.dumps([code, *map(str, arguments), _digest(DATA / row["data"])]).encode())
         out = stage.folder / "reports" / f"{name}-{key.hexdigest()[:16]}.json"
         if not out.is_file():
@@ -77,10 +79,11 @@ def quality(stage: Stage, only: Sequence[str] = ()) -> dict[str, Any]:
     return found
 
 
-def _digest_of_code() -> str:
+def _digest_of_code(parts: Sequence[str]) -> str:
     digest = hashlib.sha256()
     package = ROOT / "router/routeiq_router"
-    for path in sorted(file for name in _CODE for file in _files(package / name) if file.name not in _SHOWN):
+    idle = _SHOWN | {name for name, part in _OF_PART.items() if part not in parts}
+    for path in sorted(file for name in _CODE for file in _files(package / name) if file.name not in idle):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -1,9 +1,9 @@
 """What routing is worth where it has not learnt: on tasks, and for models, that were left out of training.
 
-Left-out task: every other task teaches, parameters are chosen there too. Left-out models: the others teach; a left-out
-model gets `CALIBRATION` answers of its own, on prompts that teach nothing and judge nothing, and its ability is fitted
-on them, by the function that `routeiq router calibrate` uses (`calibration/ability.py`). "Same tasks": folds of all
-prompts; "other tasks": the judged task is in neither part.
+Left-out task: every other task teaches, parameters are chosen there too. Left-out models: the others teach; then every
+model, new or known, gives `CALIBRATION` answers of its own, on prompts that teach nothing and judge nothing, and its
+ability is fitted on them, as `routeiq router calibrate` does it for all of a site's models (`calibration/ability.py`).
+"Same tasks": folds of all prompts; "other tasks": the judged task is in neither part.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,8 +59,9 @@ def left_out_models(
     count = len(parts)
     choosing = np.zeros(count, dtype=np.bool_)
     choosing[draw.choice(count, min(_CHOOSING, count // 4), replace=False)] = True
-    left = [np.full(training.scores.shape, np.nan, dtype=np.float32) for _ in groups]
-    known = [np.setdiff1d(np.arange(training.scores.shape[1]), group) for group in groups]
+    models = training.scores.shape[1]
+    left = [np.full((count, models), np.nan, dtype=np.float32) for _ in groups]
+    known = [np.setdiff1d(np.arange(models), group) for group in groups]
     chosen: list[Params] = []
     for columns in known:
         part = _columns(training.take(np.flatnonzero(choosing)), columns)
@@ -71,12 +72,11 @@ def left_out_models(
         asked = np.sort(draw.choice(rest, min(CALIBRATION, len(rest) // 2), replace=False))
         teach = np.setdiff1d(rest, asked)
         check_apart(np.concatenate([teach, asked]), judge, digests)
-        for columns, group, params, table in zip(known, groups, chosen, left, strict=True):
+        for columns, params, table in zip(known, chosen, left, strict=True):
             both = training.inputs.take(np.concatenate([asked, judge]))
             inside = _columns(training.take(teach), columns)
             said = fit_predict(strategy, inside, params, both, seed=seed).astype(np.float64)
-            table[np.ix_(judge, columns)] = said[len(asked) :]
-            for model in group:
+            for model in range(models):
                 answers: Array = training.scores[asked, model].astype(np.float64)
                 ability = fit_ability(said[: len(asked)], answers)
                 table[judge, model] = ability.predict(said[len(asked) :])
