@@ -4,6 +4,7 @@ int8 and fp32 are the same exported encoder; the static embedder is distilled fr
 is the official one. Artifacts, for latency, are of the default strategy, trained on the LLMRouter set.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from routeiq_router.embedder import embedder_digest
 from routeiq_router.errors import RouterError
 from routeiq_router.folder import read_unsigned
 from routeiq_router.router import Router
+from routeiq_router.training import distil
 from routeiq_signing.errors import RouteIQError
 from routeiq_vendor.documents import read_document
 from routeiq_vendor.weights.lock import WeightsLock
@@ -60,7 +62,8 @@ class Stage:
     @cached_property
     def static(self) -> Path:
         """Return the static embedder, distilled in a minute."""
-        folder = self.folder / f"static-{embedder_digest(read_unsigned(self.int8)).partition(':')[2][:12]}"
+        made_of = embedder_digest(read_unsigned(self.int8)).encode() + Path(distil.__file__).read_bytes()
+        folder = self.folder / f"static-{hashlib.sha256(made_of).hexdigest()[:12]}"
         if not (folder / "static/vectors.safetensors").is_file():
             routeiq("router", "distil", "--embedder", self.int8, "--out", folder)
         return folder

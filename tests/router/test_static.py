@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.router.conftest import WORDS
 
 from routeiq_router.artifact import dump_artifact, parse_artifact
 from routeiq_router.embedder import STATIC_FILE, Embedder, embedder_digest
@@ -44,6 +45,16 @@ def test_a_prompt_is_the_sum_of_its_tokens_at_unit_length():
     assert encoder.encode([2]) == pytest.approx([0, 1])  # each row has a scale of its own
     assert encoder.encode([1, 2]) == pytest.approx(np.asarray([1, 2]) / np.sqrt(5))
     assert np.array_equal(encoder.encode([1, 2, 0]), encoder.encode([0, 2, 1]))
+
+
+def test_what_all_tokens_share_makes_no_two_prompts_alike(make_onnx, embedder_files):
+    draw = np.random.default_rng(0)
+    shared = draw.normal(size=100) * 50
+    table = draw.normal(size=(len(WORDS), 100)) + shared * draw.normal(size=(len(WORDS), 1))
+    files = {**embedder_files, "onnx/model_int8.onnx": make_onnx(table)}
+    static = Embedder.load(distil(files, dimension=20, progress=QuietProgress()))
+    vectors = np.stack([static.embed(word) for word in WORDS if word.isalpha()])
+    assert np.abs(vectors @ vectors.T).mean() < 0.5
 
 
 def test_tokens_without_a_vector_leave_zeros_never_nan():
