@@ -16,9 +16,6 @@ __all__ = ["OnnxEncoder", "TokenEncoder"]
 
 _TOKENS, _MASK = "input_ids", "attention_mask"
 _OUTPUT = "embedding"
-_SLOWER = ("SkipLayerNormFusion",)
-"""What onnxruntime would do to a graph and costs more than it saves: its kernel for a sum with its norm takes four
-times as long as the two alone (1.31, AVX-512), a tenth of a decision."""
 
 
 class TokenEncoder(Protocol):
@@ -81,9 +78,7 @@ def _open_session(onnx: bytes, subject: str) -> tuple[tuple[type[Exception], ...
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            onnx, sess_options=options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER)
-        )
+        session = onnxruntime.InferenceSession(onnx, sess_options=options, providers=["CPUExecutionProvider"])
     except failures as error:
         raise RouterError(
             f"{subject}: not a usable ONNX model: {_first_line(error)}", subject=subject
