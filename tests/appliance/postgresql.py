@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,7 @@ class PostgreSQL:
 
 
 @contextmanager
-def running_postgresql(name: str = "pg") -> Iterator[PostgreSQL]:
+def running_postgresql() -> Iterator[PostgreSQL]:
     """Start a server; fails, not skips, where it cannot run: a green run must mean that it ran."""
     if os.geteuid() != 0:
         raise RuntimeError(
@@ -69,8 +70,9 @@ def running_postgresql(name: str = "pg") -> Iterator[PostgreSQL]:
         )
     install_packages(("postgresql",), "PostgreSQL for the end-to-end tests", say=_LOG.info)
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    folder = Path("/tmp") / f"routeiq-test-{name}-{os.getpid()}"  # short: a socket's path has a limit
-    folder.mkdir()
+    folder = Path(
+        tempfile.mkdtemp(prefix="routeiq-test-pg-", dir="/tmp")
+    )  # short: a socket's path has a limit
     shutil.chown(folder, "postgres")
     server = PostgreSQL(folder, programs)
     server.initialize()

@@ -61,7 +61,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield from _serving(environ, tmp_path)
         return
-    with running_postgresql("pg-fuzzed") as server:
+    with running_postgresql() as server:
         url = server.new_database()
         engine = open_engine(database_url(url, tmp_path))
         migrate(engine)

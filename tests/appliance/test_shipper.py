@@ -419,7 +419,7 @@ def test_two_shippers_with_the_same_rows_in_other_orders_take_each_once(
 @pytest.mark.e2e
 def test_rows_of_an_outage_of_postgresql_are_shipped_once_on_its_return(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_postgresql("outage"))
+        server = stack.enter_context(running_postgresql())
         engine = open_engine(database_url(server.url("postgres"), tmp_path))
         stack.callback(engine.dispose)
         migrate(engine)

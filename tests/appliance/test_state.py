@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from click.testing import CliRunner
-from tests.appliance.postgresql import running_postgresql
+from tests.appliance.postgresql import PostgreSQL
 
 from routeiq_appliance.cli.main import main
 from routeiq_appliance.errors import StateError
@@ -145,18 +145,15 @@ def test_admin_wait_changes_nothing_and_says_what_is_missing(tmp_path: Path) -> 
     assert f'"schema": "{SCHEMA}"' in waited.stdout
 
 
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    with running_postgresql() as server:
-        yield server.new_database()
-
-
 @pytest.mark.e2e
-def test_postgresql_migrates_once_from_four_places_at_once(postgresql: str, tmp_path: Path) -> None:  # B8
+def test_postgresql_migrates_once_from_four_places_at_once(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:  # B8
+    url = postgresql.new_database()
     results: list[tuple[str | None, str]] = []
 
     def one() -> None:
-        engine = open_engine(database_url(postgresql, Path()))
+        engine = open_engine(database_url(url, Path()))
         results.append(migrate(engine))
         engine.dispose()
 
@@ -166,7 +163,7 @@ def test_postgresql_migrates_once_from_four_places_at_once(postgresql: str, tmp_
     for thread in threads:
         thread.join()
     assert sorted(before or "" for before, _ in results) == ["", *[SCHEMA] * 3]
-    engine = open_engine(database_url(postgresql, Path()))
+    engine = open_engine(database_url(url, Path()))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     store = KeyStore(engine, PEPPER)

@@ -56,7 +56,7 @@ def fleet(
     served: tuple[Upstream, str], cache_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    with running_postgresql("cache") as postgresql, running_redis(folder / "state") as state_url:
+    with running_postgresql() as postgresql, running_redis(folder / "state") as state_url:
         environ = {
             "DATABASE_URL": postgresql.new_database(), "REDIS_URL": state_url, "ROUTEIQ_CACHE_ENABLED": "true",
             "ROUTEIQ_CACHE_REDIS_URL": cache_url,

@@ -45,7 +45,7 @@ class Place(pydantic.BaseModel):
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    with running_postgresql("dialects") as server:
+    with running_postgresql() as server:
         yield server.new_database()
 
 

@@ -24,7 +24,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with (
         running_redis(folder / "r") as redis_url,
         running_upstream() as (_, api_base),
-        running_postgresql("principals") as postgresql,
+        running_postgresql() as postgresql,
     ):
         params = {"model": "openai/plain", "api_base": api_base, "api_key": "sk-up",
                   "input_cost_per_token": 0.001, "output_cost_per_token": 0.002}  # fmt: skip

@@ -111,7 +111,7 @@ def fleet(
         "router_settings": {"num_retries": 1, "allowed_fails": 1000},
         "routeiq": {"egress": "sealed", "canaries": [], "auto": {"candidates": ["plain", "litellm"]}},
     }
-    with running_redis(folder / "redis") as redis_url, running_postgresql("traces") as postgresql:
+    with running_redis(folder / "redis") as redis_url, running_postgresql() as postgresql:
         environ = {
             "DATABASE_URL": postgresql.new_database(), "REDIS_URL": redis_url,
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-site=a%20b",

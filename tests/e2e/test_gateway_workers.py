@@ -68,7 +68,7 @@ def served() -> Iterator[tuple[Upstream, str]]:
 def fleet(
     redis_url: str, served: tuple[Upstream, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
-    with running_postgresql("workers") as postgresql:
+    with running_postgresql() as postgresql:
         environ = {
             "DATABASE_URL": postgresql.new_database(), "REDIS_URL": redis_url, "ROUTEIQ_CB_TIMEOUT_SECONDS": "3",
         }  # fmt: skip

@@ -31,7 +31,7 @@ KEY = "sk-credential-of-the-user"
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql("pg-models") as server:
+    with running_postgresql() as server:
         yield server
 
 
