@@ -120,3 +120,7 @@ def test_two_exports_in_different_folders_give_the_locked_bytes(tmp_path: Path, 
     assert {path: digest_of(tmp_path / "out" / path) for path in OUTPUTS} == {
         path: export.sha256 for path, export in weights.exports.items()
     }
+    command[-1] = "7"
+    refused = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert refused.returncode == 1
+    assert "layers: 7 is not from 1 to 6, which the model has" in refused.stderr

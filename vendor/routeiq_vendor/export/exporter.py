@@ -1,8 +1,8 @@
 """Turns a sentence encoder of BERT's family from safetensors into one ONNX graph, and that graph into int8.
 
 A script of its own: it runs with the interpreter of `build/venvs/export` (`locks/export.txt`: torch,
-sentence-transformers, onnx), imports nothing of ours, and is named by its digest in what it makes
-(`cache.py`). It decides how the graph looks and whether it is good enough; where the files come from and
+sentence-transformers, onnx), imports nothing of ours, and its digest is part of what the lock
+names (`run.py`). It decides how the graph looks and whether it is good enough; where the files come from and
 go to is `run.py`'s.
 
 1. load the folder with sentence-transformers, offline, on one thread; keep the first LAYERS layers, if told to;
@@ -69,6 +69,8 @@ def _load(model_dir: Path, layers: int | None) -> Any:
     )
     model.max_seq_length = MAX_TOKENS
     encoder = model[0].auto_model.encoder
+    if layers is not None and not 1 <= layers <= len(encoder.layer):
+        raise SystemExit(f"layers: {layers} is not from 1 to {len(encoder.layer)}, which the model has")
     encoder.layer = encoder.layer[:layers]
     return model.eval()
 
@@ -81,7 +83,7 @@ def _export(model: Any, out: Path) -> None:
     class Attention(torch.nn.Module):  # type: ignore[misc]
         """Self-attention of one text, [tokens, size] to the same; one product for query, key and value.
 
-        As the library has it, a graph asks for shapes and permutes at every step: a fifteenth of its time.
+        As the library has it, a graph asks for shapes and permutes at every step: a twentieth of its time.
         """
 
         def __init__(self, own: Any) -> None:
@@ -111,9 +113,8 @@ def _export(model: Any, out: Path) -> None:
             )
 
         def forward(self, input_ids: Any) -> Any:
-            hidden = self.encoder.embeddings(input_ids=input_ids, token_type_ids=torch.zeros_like(input_ids))[
-                0
-            ]
+            types = torch.zeros_like(input_ids)
+            hidden = self.encoder.embeddings(input_ids=input_ids, token_type_ids=types)[0]
             for layer, attention in zip(self.encoder.encoder.layer, self.attention, strict=True):
                 hidden = layer.attention.output(attention(hidden), hidden)
                 hidden = layer.output(layer.intermediate(hidden), hidden)
