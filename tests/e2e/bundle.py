@@ -1,5 +1,6 @@
 """The bundle under test: what `make bundle` builds from this very tree, once."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -77,8 +78,18 @@ def tree_digest() -> str:
 
 
 def make_bundle() -> Bundle:
-    """Run `make bundle` as a user does, unless `dist/` is already what it would build; raises with its last words."""
+    """Run `make bundle` as a user does, unless `dist/` is already what it would build; raises with its last words.
+
+    One process at a time: tests run in several, and two builds would fight over the pool and `dist/`.
+    """
     marker = ROOT / "build" / "e2e" / "bundle.json"
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with marker.with_suffix(".lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _make_bundle(marker)
+
+
+def _make_bundle(marker: Path) -> Bundle:
     tree = tree_digest()
     if marker.is_file():
         made = json.loads(marker.read_text(encoding="ascii"))
@@ -96,7 +107,6 @@ def make_bundle() -> Bundle:
     )
     assert done.returncode == 0, f"make bundle: exit {done.returncode}\n{done.stdout}"
     digest = done.stdout.splitlines()[-1]
-    marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(json.dumps({"tree": tree, "digest": digest}), encoding="ascii")
     return _bundle(digest)
 
